@@ -1,0 +1,24 @@
+"""Mainland mobile numbers: personal data, so never a key nor a log line as they are."""
+
+import hashlib
+import hmac
+import re
+
+_SEPARATORS = re.compile(r"[ \-]")
+_MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})")
+
+
+def normalise(text: str) -> str | None:
+    """The 11 digits of a mainland mobile, without country code, blanks and hyphens; None where it is none."""
+    match = _MOBILE.fullmatch(_SEPARATORS.sub("", text))
+    return match[1] if match else None
+
+
+def keyed_hash(number_key: str, mobile: str) -> str:
+    """What stands for a number in keys. Keyed, for eleven digits are soon tried through (design section 8)."""
+    return hmac.new(number_key.encode(), b"number:" + mobile.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def last_four(mobile: str) -> str:
+    """What a log line or an alarm may show of a number."""
+    return mobile[-4:]

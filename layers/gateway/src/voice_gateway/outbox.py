@@ -1,0 +1,65 @@
+"""Two queues: the outbox holds what AWS did not let us write, until ``sweep`` applies it; dead letters, the rest."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from voice_gateway import aws
+from voice_gateway.observability import log
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One entry of the outbox: what it is (``kind``), and what is to be written."""
+
+    kind: str
+    content: dict[str, Any]
+    handle: str
+
+
+class Outbox:
+    """Keeps writes that failed. The queue is encrypted, and forgets after 14 days."""
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue_url = queue_url
+
+    def keep(self, kind: str, content: dict[str, Any]) -> None:
+        """Keeps one write for ``sweep``. Raises AwsUnavailable."""
+        body = json.dumps({"kind": kind, **content}, ensure_ascii=False, default=str)
+        _send(self._queue_url, body)
+        log.warning("kept in the outbox", extra={"kind": kind})
+
+    def letters(self) -> Iterator[Letter]:
+        """What is in the queue, until it has nothing more to give. Raises AwsUnavailable."""
+        while True:
+            with aws.reaching("sqs"):
+                received = aws.client("sqs").receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+            entries = received.get("Messages", [])
+            if not entries:
+                return
+            for entry in entries:
+                content = json.loads(entry["Body"])
+                yield Letter(content.pop("kind"), content, entry["ReceiptHandle"])
+
+    def done(self, letter: Letter) -> None:
+        """Takes an applied letter out. Raises AwsUnavailable: it is then applied again, to no effect."""
+        with aws.reaching("sqs"):
+            aws.client("sqs").delete_message(QueueUrl=self._queue_url, ReceiptHandle=letter.handle)
+
+
+class DeadLetters:
+    """Keeps what can be applied to nothing, raw, for a person to look at."""
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue_url = queue_url
+
+    def keep(self, why: str, content: dict[str, Any]) -> None:
+        """Raises AwsUnavailable."""
+        _send(self._queue_url, json.dumps({"why": why, **content}, ensure_ascii=False, default=str))
+        log.warning("kept as a dead letter", extra={"why": why})
+
+
+def _send(queue_url: str, body: str) -> None:
+    with aws.reaching("sqs"):
+        aws.client("sqs").send_message(QueueUrl=queue_url, MessageBody=body)

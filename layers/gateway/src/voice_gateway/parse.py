@@ -1,0 +1,262 @@
+"""A request as it comes in, checked as a whole and normalised (design section 4)."""
+
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from voice_gateway import numbers, vendors
+from voice_gateway.model import Catalogue, Code, Fault, Form, Request, Text, VendorTemplate
+
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_FORMS = ("template", "content", "template_id")
+_FIELDS = frozenset(
+    {"message_id", "mobile", *_FORMS, "params", "vendor", "play_times"}
+    | {"notify_data", "on_unknown", "expires_at", "dry_run"}
+)
+_LONGEST_NOTIFY_DATA = 1024
+
+
+class InvalidRequest(Exception):
+    """The request has faults, all of which ``fault`` lists. ``message_id`` is the one it goes by all the same."""
+
+    def __init__(self, fault: Fault, message_id: str, raw: Any) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.message_id = message_id
+        fields = raw if isinstance(raw, dict) else {}
+        self.dry_run = fields.get("dry_run") is True
+        self.fingerprint = _digest(_without_id(fields) if isinstance(raw, dict) else raw)
+        self.notify_data = _valid_notify_data(fields.get("notify_data"))
+
+
+def parse(raw: Any, fallback_id: str) -> Request:
+    """Checks and normalises a request; ``fallback_id`` names it where it brings no id. Raises InvalidRequest."""
+    return _Reader(raw, fallback_id).read()
+
+
+def message_id(raw: Any) -> str | None:
+    """A message id, if it is one."""
+    return raw if isinstance(raw, str) and _MESSAGE_ID.fullmatch(raw) else None
+
+
+def to_json(request: Request) -> str:
+    """The normalised request, such that :func:`parse` gives the same again: what a deferred message is sent by."""
+    return json.dumps({**_public(request), "message_id": request.message_id}, ensure_ascii=False)
+
+
+def fingerprint(request: Request) -> str:
+    """Tells a reused id from a replay: over the normalised request without ``message_id`` and ``dry_run``."""
+    return _digest(_public(request))
+
+
+class _Reader:
+    """Reads one request, collecting every fault there is."""
+
+    def __init__(self, raw: Any, fallback_id: str) -> None:
+        self._raw = raw
+        self._fallback_id = fallback_id
+        self._faults: list[tuple[Code, str]] = []
+
+    def read(self) -> Request:
+        if not isinstance(self._raw, dict):
+            self._fault("the request must be a JSON object")
+            raise self._invalid()
+        for name in sorted(set(self._raw) - _FIELDS):
+            self._fault(f"{name[:64]}: unknown field")
+        vendor = self._checked("vendor", _vendor)
+        values: dict[str, Any] = {
+            "message_id": self._checked("message_id", _message_id) or self._fallback_id,
+            "mobile": self._mobile(),
+            "form": self._form(vendor),
+            "vendor": vendor,
+            "play_times": self._checked("play_times", _play_times),
+            "notify_data": self._checked("notify_data", _notify_data),
+            "on_unknown": self._checked("on_unknown", _on_unknown),
+            "expires_at": self._checked("expires_at", _moment),
+            "dry_run": self._checked("dry_run", _flag) or False,
+        }
+        if self._faults:
+            raise self._invalid()
+        return Request(**values)
+
+    def _checked(self, name: str, check: Callable[[Any], Any]) -> Any:
+        """A field's value as ``check`` gives it; None where the field is absent or at fault."""
+        value = self._raw.get(name)
+        if value is None and name not in self._raw:
+            return None
+        try:
+            return check(value)
+        except ValueError as error:
+            self._fault(f"{name}: {error}")
+            return None
+
+    def _mobile(self) -> str:
+        value = self._raw.get("mobile")
+        mobile = numbers.normalise(value) if isinstance(value, str) else None
+        if mobile is None:
+            rule = "is required" if value is None else "must be a mainland mobile, 1[3-9] and 9 digits, as a string"
+            self._fault(f"mobile: {rule}", Code.INVALID_MOBILE)
+        return mobile or ""
+
+    def _form(self, vendor: str | None) -> Form | None:
+        given = [name for name in _FORMS if name in self._raw]
+        if len(given) != 1:
+            self._fault(f"exactly one of {', '.join(_FORMS)} is required, not {len(given)}")
+            return None
+        form: Form | None = {
+            "template": self._catalogue,
+            "content": self._text,
+            "template_id": self._vendor_template,
+        }[given[0]]()
+        if vendor and form and not isinstance(form, vendors.vendor(vendor).forms):
+            self._fault(f"{given[0]}: {vendor} cannot carry this form")
+        return form
+
+    def _catalogue(self) -> Form | None:
+        name = self._checked("template", _text)
+        params = self._raw.get("params", {})
+        if not isinstance(params, dict):
+            self._fault("params: must be an object of named values")
+            return None
+        values = {str(key): self._value(f"params.{key[:64]}", value) for key, value in params.items()}
+        return Catalogue(name, values) if name else None
+
+    def _text(self) -> Form | None:
+        if "params" in self._raw:
+            self._fault("params: go with template or template_id, not with content")
+        content = self._checked("content", _text)
+        return Text(content) if content else None
+
+    def _vendor_template(self) -> Form | None:
+        template_id = self._checked("template_id", _text)
+        params = self._raw.get("params", [])
+        if not isinstance(params, list):
+            self._fault("params: must be a list of values")
+            return None
+        values = tuple(self._value(f"params[{at}]", value) for at, value in enumerate(params))
+        return VendorTemplate(template_id, values) if template_id else None
+
+    def _value(self, name: str, value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        try:
+            return _encodable(value)
+        except ValueError:
+            self._fault(f"{name}: must be a string or an integer")
+            return ""
+
+    def _fault(self, rule: str, code: Code = Code.INVALID_REQUEST) -> None:
+        self._faults.append((code, rule))
+
+    def _invalid(self) -> InvalidRequest:
+        """One fault alone keeps the code of its own; several are one ``invalid_request`` that lists them."""
+        code = self._faults[0][0] if len(self._faults) == 1 else Code.INVALID_REQUEST
+        fault = Fault(code, "; ".join(rule for _, rule in self._faults)[:2000])
+        raw = self._raw
+        named = message_id(raw.get("message_id")) if isinstance(raw, dict) else None
+        return InvalidRequest(fault, named or self._fallback_id, raw)
+
+
+def _encodable(value: Any) -> str:
+    """A string that UTF-8 can write: JSON lets half a surrogate pair through, which no vendor could be sent."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be a text that UTF-8 can write") from None
+    return value
+
+
+def _text(value: Any) -> str:
+    if not _encodable(value).strip():
+        raise ValueError("must not be blank")
+    return str(value)
+
+
+def _message_id(value: Any) -> str:
+    if message_id(value) is None:
+        raise ValueError("must be 1-128 of A-Z, a-z, 0-9 and . _ : -")
+    return str(value)
+
+
+def _vendor(value: Any) -> str:
+    if value not in vendors.names():
+        raise ValueError(f"must be one of {', '.join(vendors.names())}")
+    return str(value)
+
+
+def _play_times(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 3:
+        raise ValueError("must be a whole number from 1 to 3")
+    return value
+
+
+def _notify_data(value: Any) -> str:
+    if len(_encodable(value).encode()) > _LONGEST_NOTIFY_DATA:
+        raise ValueError(f"must be at most {_LONGEST_NOTIFY_DATA} bytes in UTF-8")
+    return str(value)
+
+
+def _valid_notify_data(value: Any) -> str | None:
+    try:
+        return _notify_data(value)
+    except ValueError:
+        return None
+
+
+def _on_unknown(value: Any) -> str:
+    if value not in ("stop", "redial_once"):
+        raise ValueError("must be stop or redial_once")
+    return str(value)
+
+
+def _moment(value: Any) -> datetime.datetime:
+    rule = "must be a moment as RFC 3339 has it, with an offset"
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError(rule)
+    try:
+        return datetime.datetime.fromisoformat(value.upper()).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(rule) from None
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _public(request: Request) -> dict[str, Any]:
+    """The normalised request as JSON fields, without ``message_id`` and ``dry_run``; what was absent stays absent."""
+    form: dict[str, Any]
+    match request.form:
+        case Catalogue(template, params):
+            form = {"template": template, "params": params}
+        case Text(content):
+            form = {"content": content}
+        case VendorTemplate(template_id, values):
+            form = {"template_id": template_id, "params": list(values)}
+    fields = {
+        "mobile": request.mobile,
+        **form,
+        "vendor": request.vendor,
+        "play_times": request.play_times,
+        "notify_data": request.notify_data,
+        "on_unknown": request.on_unknown,
+        "expires_at": request.expires_at and request.expires_at.isoformat(),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _without_id(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in {"message_id", "dry_run"}}
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""The story of ``publish``: every change that a caller must learn of goes to the results topic, at least once.
+
+It reads the table's stream. A record that cannot be published goes to the outbox, so that one bad record holds nothing
+up; only if that fails too is it named to Lambda, which hands it over again.
+"""
+
+import json
+from typing import Any
+
+from voice_gateway import aws, letters, reply
+from voice_gateway.errors import AwsUnavailable
+from voice_gateway.letters import Kind
+from voice_gateway.model import FINAL, Message, State
+from voice_gateway.observability import Record, log
+from voice_gateway.outbox import Outbox
+from voice_gateway.store import message_of
+
+_TOLD = FINAL | {State.ACCEPTED, State.UNKNOWN}
+"""States that are published; the others are ways there."""
+
+
+class Publisher:
+    """Publishes results."""
+
+    def __init__(self, results: aws.Topic, outbox: Outbox) -> None:
+        self._results = results
+        self._outbox = outbox
+
+    def publish(self, event: dict[str, Any], record: Record) -> dict[str, Any]:
+        """Handles a batch of stream records; returns those that must be handed over again.
+
+        Raises AwsUnavailable where that is all of them.
+        """
+        failed = []
+        for change in event["Records"]:
+            try:
+                self._one(change["dynamodb"], record)
+            except AwsUnavailable as error:
+                log.error("neither topic nor outbox", extra={"why": str(error)})
+                failed.append({"itemIdentifier": change["dynamodb"]["SequenceNumber"]})
+        if failed and len(failed) == len(event["Records"]):
+            raise AwsUnavailable("sns and sqs: nothing of the batch could be published")
+        return {"batchItemFailures": failed}
+
+    def _one(self, change: dict[str, Any], record: Record) -> None:
+        new, old = change.get("NewImage"), change.get("OldImage")
+        if new is None or not new["pk"]["S"].startswith("MSG#"):
+            return
+        message = message_of(new)
+        if message.state not in _TOLD or (old is not None and message_of(old).state is message.state):
+            return
+        result = published(message)
+        record.note(message_id=message.message_id, status=result["status"])
+        try:
+            self._results.publish(json.dumps(result, ensure_ascii=False), reply.attributes(result))
+            record.count("Published")
+        except AwsUnavailable:
+            self._outbox.keep(Kind.RESULT, letters.result(result))
+
+
+def published(message: Message) -> reply.Result:
+    """The result as the topic carries it: without ``replayed``, which belongs to one answer."""
+    result = reply.result(message)
+    del result["replayed"]
+    return result

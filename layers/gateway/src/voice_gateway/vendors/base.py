@@ -1,0 +1,201 @@
+"""What every vendor has in common: the path from a call to its outcome. A vendor's module writes only its own part."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar, Literal
+
+from voice_gateway import decoding
+from voice_gateway.decoding import Fields
+from voice_gateway.errors import NotConnected, ReplyLost, Unreadable
+from voice_gateway.model import (
+    Call,
+    Code,
+    Fault,
+    Form,
+    NotSent,
+    Outcome,
+    Receipt,
+    RefusalClass,
+    Refused,
+    Template,
+    Unknown,
+)
+
+Credentials = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request to a vendor. Its fields hold credentials and a number: never shown."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """A whole reply: status, content type as sent, body of at most 64 kB after decoding."""
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+Exchange = Callable[[HttpRequest], HttpReply]
+"""Carries one request to the vendor's endpoint. Raises NotConnected or ReplyLost, and nothing else."""
+
+Refusals = Mapping[str, tuple[str, Code, RefusalClass]]
+"""A vendor's refusal codes: the page's text, the result's error code, the class."""
+
+
+class BalanceUnknown(Exception):
+    """The credit could not be learnt; ``fault`` says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+class Vendor(ABC):
+    """How one vendor is spoken to. Knows no settings and keeps no state."""
+
+    name: ClassVar[str]
+    credentials: ClassVar[tuple[str, ...]]
+    """Fields of the vendor's secret, all of which must be filled in."""
+    forms: ClassVar[tuple[type, ...]]
+    """The forms of a request that it can carry."""
+    line: ClassVar[str]
+    """The product that calls leave by; caps are counted a line."""
+    unit: ClassVar[str]
+    """What its credit is counted in."""
+    own_address: ClassVar[bool]
+    """True where each call's receipt is pushed to an address of that call's own; else they meet at the call id."""
+    answers: ClassVar[bool]
+    """True where it can be asked for the result of a call id."""
+    refusals: ClassVar[Refusals]
+
+    # What a vendor writes.
+
+    @abstractmethod
+    def carry(self, form: Form, template: Template | None) -> Call | Fault:
+        """The call that would carry this form, without number and extras, or why the vendor cannot carry it."""
+
+    @abstractmethod
+    def check_template(self, text: str, own: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """What is wrong with a catalogue entry's part for this vendor, and what the vendor may refuse."""
+
+    @abstractmethod
+    def submit_request(self, call: Call, credentials: Credentials, now: float) -> HttpRequest: ...
+
+    @abstractmethod
+    def read_submit(self, fields: Fields) -> Outcome:
+        """The outcome that a parsed answer stands for. Never raises: what is not documented is Unknown."""
+
+    @abstractmethod
+    def balance_request(self, credentials: Credentials, now: float) -> HttpRequest: ...
+
+    @abstractmethod
+    def read_balance(self, fields: Fields) -> str | None:
+        """The credit left as the vendor wrote it, or None where the answer is no success."""
+
+    @abstractmethod
+    def read_callback(self, fields: Fields) -> Receipt:
+        """The receipt that a callback's fields stand for. Raises Unreadable."""
+
+    def query_request(self, call_id: str, mobile: str, credentials: Credentials, now: float) -> HttpRequest:
+        raise NotImplementedError(f"{self.name} cannot be asked for a result")
+
+    def read_query(self, fields: Fields) -> Receipt | None:
+        """The receipt, or None where there is none yet. Raises Unreadable."""
+        raise NotImplementedError(f"{self.name} cannot be asked for a result")
+
+    # The path that is the same for all.
+
+    def submit(self, call: Call, credentials: Credentials, exchange: Exchange, now: float) -> Outcome:
+        """Sends one request and decides its one outcome of four (design section 6). Never raises."""
+        try:
+            reply = exchange(self.submit_request(call, credentials, now))
+        except NotConnected as error:
+            return NotSent(str(error))
+        except ReplyLost as error:
+            return Unknown(str(error))
+        if not _readable(reply.status):
+            return Unknown(f"HTTP status {reply.status}")
+        try:
+            fields = decoding.reply(reply.body, reply.content_type)
+        except Unreadable as error:
+            return Unknown(f"unreadable reply: {error}")
+        return self.read_submit(fields)
+
+    def balance(self, credentials: Credentials, exchange: Exchange, now: float) -> Decimal:
+        """The credit left, in the vendor's unit. Raises BalanceUnknown."""
+        fields = self._asked(self.balance_request(credentials, now), exchange)
+        number = self.read_balance(fields)
+        if number is None:
+            raise BalanceUnknown(self._refusal_fault(fields))
+        try:
+            remaining = Decimal(number)
+        except InvalidOperation:
+            remaining = Decimal("NaN")
+        if not remaining.is_finite():
+            raise BalanceUnknown(self._fault(Code.VENDOR_UNAVAILABLE, "the balance is no number"))
+        return remaining
+
+    def query(
+        self, call_id: str, mobile: str, credentials: Credentials, exchange: Exchange, now: float
+    ) -> Receipt | None:
+        """Asks what became of a call; None where the vendor does not say (yet)."""
+        try:
+            return self.read_query(self._asked(self.query_request(call_id, mobile, credentials, now), exchange))
+        except (BalanceUnknown, Unreadable):
+            return None
+
+    def refused(self, vendor_code: str, vendor_message: str) -> Outcome:
+        """The refusal of the vendor's table, or Unknown for a code that is not in it."""
+        row = self.refusals.get(vendor_code)
+        if row is None:
+            return Unknown("undocumented answer", vendor_code[:16], vendor_message[:200])
+        page_text, code, refusal = row
+        return Refused(refusal, code, vendor_code, vendor_message[:200] or page_text)
+
+    def _asked(self, request: HttpRequest, exchange: Exchange) -> Fields:
+        """The fields of an answer to a question that rings nobody. Raises BalanceUnknown."""
+        try:
+            reply = exchange(request)
+            if _readable(reply.status):
+                return decoding.reply(reply.body, reply.content_type)
+            why = f"HTTP status {reply.status}"
+        except (NotConnected, ReplyLost, Unreadable) as error:
+            why = str(error)
+        raise BalanceUnknown(self._fault(Code.VENDOR_UNAVAILABLE, why))
+
+    def _refusal_fault(self, fields: Fields) -> Fault:
+        outcome = self.read_submit(fields)
+        if isinstance(outcome, Refused):
+            return self._fault(outcome.code, "refused", outcome.vendor_code, outcome.vendor_message)
+        return self._fault(Code.VENDOR_UNAVAILABLE, "an answer that the page does not describe")
+
+    def _fault(self, code: Code, message: str, vendor_code: str | None = None, text: str | None = None) -> Fault:
+        return Fault(code, f"{self.name}: {message}", self.name, vendor_code, text)
+
+
+def whole(value: str) -> int | None:
+    """A whole number of a vendor's, or None where it says nothing that can be read."""
+    return int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else None
+
+
+def call_id(value: str) -> str:
+    """A call id that is fit to be a key. Raises Unreadable."""
+    if not re.fullmatch(r"[A-Za-z0-9._:\-]{1,64}", value) or value == "0":
+        raise Unreadable("no call id")
+    return value
+
+
+def _readable(status: int) -> bool:
+    """2xx and 4xx are read; the rest says nothing for certain, whatever its body (vendors/README.md)."""
+    return 200 <= status < 300 or 400 <= status < 500
