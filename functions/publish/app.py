@@ -1,0 +1,21 @@
+"""publish: results from the table's stream to the results topic."""
+
+from functools import cache
+from typing import Any
+
+from voice_gateway.aws import Topic
+from voice_gateway.observability import invocation
+from voice_gateway.outbox import Outbox
+from voice_gateway.publishing import Publisher
+from voice_gateway.settings import settings
+
+
+@cache
+def _publisher() -> Publisher:
+    own = settings()
+    return Publisher(Topic(own.results_topic), Outbox(own.outbox_queue))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    with invocation(context, "publish") as record:
+        return _publisher().publish(event, record)
