@@ -50,7 +50,7 @@ class Catalogue:
                 self._provider = SSMProvider(boto3_client=aws.client("ssm"))
             self._copies[name] = str(self._provider.get(self._prefix + name, max_age=MAX_AGE))
         except GetParameterError as error:
-            cause = error.__cause__
+            cause = error.__context__  # Powertools keeps what SSM said as the context only
             if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ParameterNotFound":
                 return None
             if name not in self._copies:

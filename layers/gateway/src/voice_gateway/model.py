@@ -249,7 +249,7 @@ class Receipt:
     message: str
     talk_seconds: int | None = None
     reported_at: str | None = None
-    mobile: str | None = field(default=None, repr=False)
+    mobile: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def state(self) -> State:

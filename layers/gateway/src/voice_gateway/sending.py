@@ -92,17 +92,20 @@ class Sender:
         except parse.InvalidRequest as invalid:
             return self._noted(self._refuse(invalid, now), invocation)
         invocation.record.note(message_id=request.message_id, callee=numbers.last_four(request.mobile))
-        with self._nothing_rung_yet(request.message_id, now):
-            message = self._draft(request, now)
-            plan = self._planner.plan(request, message, now)
-        if request.dry_run:
-            would_be = _planned(message, plan, now).but(dry_run=True)
-            return self._noted(reply.result(would_be.but(state=State.ACCEPTED) if plan.rings else would_be), invocation)
         try:
-            return self._noted(self._enter(request, message, plan, invocation), invocation)
+            return self._noted(self._handed_over(request, now, invocation), invocation)
         except TryLater as later:
             invocation.record.note(status="deferred", error=json.loads(str(later))["error"])
             raise
+
+    def _handed_over(self, request: Request, now: float, invocation: Invocation) -> Result:
+        with self._nothing_rung_yet(request.message_id, now):
+            message = self._draft(request, now)
+            plan = self._planner.plan(request, message, now)
+        if not request.dry_run:
+            return self._enter(request, message, plan, invocation)
+        would_be = _planned(message, plan, now).but(dry_run=True)
+        return reply.result(would_be.but(state=State.ACCEPTED) if plan.rings else would_be)
 
     # Claim.
 

@@ -1,0 +1,195 @@
+"""The gateway on moto: real handlers and real boto3 requests, vendors simulated over loopback HTTP, a clock to turn.
+
+Used by the tests of functions. The table and the environment are made from template.yaml itself, so that a test fails
+where the template and the code no longer fit.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import yaml
+from voice_gateway import aws, settings
+
+ROOT = Path(__file__).parents[1]
+REGION = "cn-north-1"
+STACK = "voice-gateway-test"
+SERVICES = ("dynamodb", "secretsmanager", "ssm", "sns", "sqs")
+HOOK = "tests"
+"""The id under which a test hooks into the clients; such hooks are taken out after each test."""
+FUNCTIONS = ("send", "callback_jumdata", "callback_dxtong", "balance_check", "sweep", "status", "publish")
+ORDER_SHIPPED = {
+    "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
+    "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
+}
+
+
+class Context:
+    """What Lambda hands a function beside the event."""
+
+    def __init__(self, remaining: float = 30.0) -> None:
+        self.aws_request_id = str(uuid.uuid4())
+        self._remaining = remaining
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self._remaining * 1000)
+
+
+@dataclass
+class Gateway:
+    """A deployed gateway, with its functions in this process."""
+
+    environ: dict[str, str]
+    queues: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, ModuleType] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        return aws.client(service)
+
+    def invoke(self, function: str, event: Any, remaining: float = 30.0) -> Any:
+        return self.modules[function].handler(event, Context(remaining))
+
+    def send(self, remaining: float = 30.0, **request: Any) -> Any:
+        return self.invoke("send", request, remaining)
+
+    def notify(self, message: Any, message_id: str | None = None) -> Any:
+        """Delivers a message of the notify topic, in the shape of events/send_sns.json."""
+        event = json.loads((ROOT / "events" / "send_sns.json").read_text())
+        sns = event["Records"][0]["Sns"]
+        sns["Message"] = message if isinstance(message, str) else json.dumps(message)
+        sns["MessageId"] = message_id or str(uuid.uuid4())
+        return self.invoke("send", event)
+
+    def status(self, message_id: str) -> Any:
+        return self.invoke("status", {"message_id": message_id})
+
+    def sweep(self) -> Any:
+        return self.invoke("sweep", {}, 60.0)
+
+    def taken(self, queue: str) -> list[dict[str, Any]]:
+        """What is in a queue, taken out of it."""
+        sqs, url, bodies = self.client("sqs"), self.queues[queue], []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                bodies.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+    def item(self, pk: str) -> dict[str, Any] | None:
+        table = boto3.resource("dynamodb", region_name=REGION).Table(self.environ["CALLS_TABLE"])
+        found: dict[str, Any] | None = table.get_item(Key={"pk": pk}).get("Item")
+        return found
+
+
+@contextmanager
+def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
+    """A gateway in the moto that the caller started; ``environ`` changes what its functions are set to."""
+    gateway = Gateway(_environment(endpoints) | environ)
+    before = dict(os.environ)
+    os.environ.update(gateway.environ)
+    _forget()
+    try:
+        _make(gateway)
+        for name in FUNCTIONS:
+            gateway.modules[name] = _load(name)
+        yield gateway
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        _forget()
+
+
+def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:
+    topic = f"arn:aws-cn:sns:{REGION}:123456789012:{STACK}"
+    return {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "STACK_NAME": STACK,
+        "CALLS_TABLE": f"{STACK}-calls",
+        "NOTIFY_TOPIC_ARN": f"{topic}-notify",
+        "RESULTS_TOPIC_ARN": f"{topic}-results",
+        "ALARM_TOPIC_ARN": f"{topic}-alarms",
+        "DXTONG_ENDPOINT": endpoints["dxtong"],
+        "JUMDATA_ENDPOINT": endpoints["jumdata"],
+        "JUMDATA_HOURS": "00:00-24:00",
+        "JUMDATA_DAILY_CAP": "3",
+        "DXTONG_DAILY_CAP": "0",
+        "DXTONG_LOW_CREDIT": "100",
+        "JUMDATA_LOW_CREDIT": "50",
+        "VENDOR_ORDER": "dxtong,jumdata",
+        "VENDOR_DEADLINE_SECONDS": "1",
+        "CALLBACK_BASE_URL": "http://127.0.0.1:9",
+        "POWERTOOLS_METRICS_NAMESPACE": "VoiceGateway",
+    }
+
+
+def _make(gateway: Gateway) -> None:
+    """The resources that the functions use. Topics are made under the very names of the environment."""
+    environ = gateway.environ
+    gateway.client("dynamodb").create_table(TableName=environ["CALLS_TABLE"], **_table_schema())
+    sns, sqs, secrets = gateway.client("sns"), gateway.client("sqs"), gateway.client("secretsmanager")
+    for queue, variable in (("outbox", "OUTBOX_QUEUE_URL"), ("dead-letters", "DEAD_LETTER_QUEUE_URL")):
+        environ[variable] = gateway.queues[queue] = sqs.create_queue(QueueName=f"{STACK}-{queue}")["QueueUrl"]
+    for topic in ("notify", "results", "alarms"):
+        arn = sns.create_topic(Name=f"{STACK}-{topic}")["TopicArn"]
+        variable = {"notify": "NOTIFY_TOPIC_ARN", "results": "RESULTS_TOPIC_ARN", "alarms": "ALARM_TOPIC_ARN"}[topic]
+        environ[variable] = arn
+        url = gateway.queues[topic] = sqs.create_queue(QueueName=f"{STACK}-{topic}")["QueueUrl"]
+        queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+    for name, content in SECRETS.items():
+        made = secrets.create_secret(Name=f"{STACK}/{name}", SecretString=json.dumps(content))
+        environ[f"{name.upper()}_SECRET_ARN"] = made["ARN"]
+    gateway.client("ssm").put_parameter(
+        Name=f"/{STACK}/templates/order_shipped", Value=json.dumps(ORDER_SHIPPED, ensure_ascii=False), Type="String"
+    )
+    os.environ.update(environ)
+
+
+SECRETS: dict[str, dict[str, Any]] = {
+    "dxtong": {"account": "sandbox-account", "apiKey": "sandbox-key"},
+    "jumdata": {"appId": "sandbox-app", "appSecret": "sandbox-secret"},
+    "callback": {"keys": {"k1": ""}, "number_key": "n" * 64},
+}
+
+
+@cache
+def _table_schema() -> dict[str, Any]:
+    """The table's own properties in template.yaml."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    tables = [r for r in template["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table"]
+    wanted = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
+    return {name: tables[0]["Properties"][name] for name in wanted}
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"function_{name}", ROOT / "functions" / name / "app.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _forget() -> None:
+    """A new process would start with no settings. Clients are slow to make and hold nothing, so they stay."""
+    settings.settings.cache_clear()
+    for service in SERVICES:
+        aws.client(service).meta.events.unregister("before-call", unique_id=HOOK)
