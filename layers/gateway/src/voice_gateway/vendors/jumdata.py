@@ -92,7 +92,7 @@ class Jumdata(Vendor):
         faults = []
         if not (isinstance(template_id, str) and template_id.strip()):
             faults.append("template_id must be the id that jumdata gave the template")
-        if not (isinstance(params, list) and set(params) <= placeholders(text)):
+        if not (isinstance(params, list) and all(isinstance(n, str) and n in placeholders(text) for n in params)):
             faults.append("params must be a list of names that stand in the text")
         if unknown := sorted(own.keys() - {"template_id", "params"}):
             faults.append(f"{', '.join(unknown)}: unknown")

@@ -1,0 +1,111 @@
+# `make` alone lists what there is. Everything runs from .venv, which `make setup` makes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+READY := $(VENV)/ready
+
+# sam looks for the runtime's Python on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY ?= 0
+
+quoted = '$(subst ','\'',$(1))'
+option = $(if $($(2)),--$(1) $(call quoted,$($(2))))
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
+		while IFS=$$'\t' read -r name text; do printf '  \033[1m%-10s\033[0m %s\n' "$$name" "$$text"; done
+
+# Working on it
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with everything needed; quick where nothing changed
+	@:
+
+$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml .python-version
+	@echo 'making $(VENV), with everything that is needed'
+	@is_313() { "$$@" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' > /dev/null 2>&1; }; \
+	if ! is_313 $(BIN)/python; then \
+		rm -rf $(VENV); \
+		if is_313 python3.13; then python3.13 -m venv $(VENV); \
+		elif is_313 python3; then python3 -m venv $(VENV); \
+		elif command -v uv > /dev/null && uv python find --no-config 3.13 > /dev/null 2>&1; then \
+			uv venv --quiet --no-config --seed --python 3.13 $(VENV); \
+		else \
+			echo 'Python 3.13 is needed, as python3.13 or python3 on the path, or in pyenv or uv.' >&2; exit 1; \
+		fi; \
+	fi
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip > /dev/null
+	@$(BIN)/uv --version 2> /dev/null | grep -q '^uv $(UV_VERSION)\b' \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Show the whole gateway at work on this machine, in about a minute
+	@$(BIN)/python -m local demo
+
+.PHONY: test
+test: $(READY) ## Run all tests, the local stack included
+	$(BIN)/pytest
+
+.PHONY: check
+check: $(READY) ## Check format, style, types, layering and template; writes nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy layers/gateway/src functions local tests
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint
+	$(BIN)/sam validate --lint --region us-east-1
+
+.PHONY: format
+format: $(READY) ## Put code into its format, and mend what can be mended without asking
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: bench
+bench: $(READY) ## Measure cold and warm invokes on the local stack
+	@$(BIN)/python -m local bench
+
+.PHONY: deps
+deps: $(READY) ## Pin anew what the layer and the local AWS server are made of
+	$(BIN)/uv lock
+	$(BIN)/uv export --quiet --frozen --package voice-gateway --no-dev --no-emit-workspace --no-header \
+		--format requirements-txt --output-file layers/dependencies/requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
+		--output-file local/requirements.txt local/requirements.in
+
+# The local stack
+
+.PHONY: up
+up: $(READY) ## Start the stack in the background: PORT=, DXTONG_ENDPOINT=, JUMDATA_ENDPOINT=, JUMDATA_HOURS=, PARAMETERS="Name=Value …"
+	@$(BIN)/python -m local up $(call option,port,PORT) $(call option,jumdata-hours,JUMDATA_HOURS) \
+		$(call option,dxtong-endpoint,DXTONG_ENDPOINT) $(call option,jumdata-endpoint,JUMDATA_ENDPOINT) $(PARAMETERS)
+
+.PHONY: down
+down: $(READY) ## Stop it, and leave nothing behind
+	@$(BIN)/python -m local down
+
+# An AWS account
+
+.PHONY: build
+build: $(READY) ## Build functions and layers for Lambda
+	$(BIN)/sam build
+
+.PHONY: deploy
+deploy: build ## Deploy to your AWS account; asks for what it needs the first time
+	$(BIN)/sam deploy $(if $(shell grep -s '^stack_name' samconfig.toml),,--guided)
+	@$(BIN)/python -m local.address
+
+.PHONY: address
+address: $(READY) ## Print the address to register with dxtong: STACK=
+	@$(BIN)/python -m local.address $(call option,stack,STACK)
+
+.PHONY: templates
+templates: $(READY) ## Check a file of text templates and push it to the catalogue: FILE=, STACK=
+	@$(BIN)/python -m local.templates $(call option,stack,STACK) $(call quoted,$(FILE))

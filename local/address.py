@@ -1,0 +1,40 @@
+"""`make address`: prints the address to register in dxtong's console.
+
+It holds a token: whoever has it can report receipts.
+"""
+
+import argparse
+import sys
+
+from botocore.exceptions import BotoCoreError, ClientError
+from voice_gateway.signatures import dxtong_token
+
+from local.target import NoStackError, Target, target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.address", description=__doc__)
+    parser.add_argument("--stack", help="name of the stack")
+    arguments = parser.parse_args()
+    try:
+        print(address(target(arguments.stack)))
+    except (NoStackError, BotoCoreError, ClientError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def address(of: Target) -> str:
+    """The address, with its token. Raises NoStackError in poll mode, where there is none."""
+    cloudformation = of.session.client("cloudformation", **of.client_options)
+    (stack,) = cloudformation.describe_stacks(StackName=of.stack_name)["Stacks"]
+    found = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    if "CallbackBaseUrl" not in found:
+        raise NoStackError(f"{of.stack_name} has no callbacks (CallbackMode is poll)")
+    secrets = of.session.client("secretsmanager", **of.client_options)
+    secret = secrets.get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
+    return f"{found['CallbackBaseUrl']}/callbacks/dxtong/{dxtong_token(secret)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

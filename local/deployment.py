@@ -1,0 +1,145 @@
+"""Builds template.yaml and deploys it onto the local AWS server, with sam, as anybody would onto AWS."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
+from local.places import LOCAL, ROOT, environment, tool
+from local.server import StackError, locked
+
+STACK_NAME = "voice-gateway"
+API_ID = "callbacks"
+"""The server gives an API the id that this tag asks for: so its address is known before it is deployed."""
+API_ID_TAG = "ms-custom-id"
+BUCKET = "artifacts"
+
+SANDBOX_SECRETS = {
+    "DxtongSecretArn": {"account": "sandbox-account", "apiKey": "sandbox-key"},
+    "JumdataSecretArn": {"appId": "sandbox-app", "appSecret": "sandbox-secret"},
+}
+SANDBOX_TEMPLATES = {
+    "order_shipped": {
+        "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
+        "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
+    }
+}
+
+
+def api_address(endpoint_url: str) -> str:
+    """The address of the deployed API, without its last slash."""
+    return f"{endpoint_url}/restapis/{API_ID}/v1/_user_request_"
+
+
+def build(folder: Path) -> Path:
+    """Builds functions and layers for this machine into the folder; returns the built template."""
+    with locked("build"):
+        output = LOCAL / "build"
+        _sam(
+            "build",
+            "--build-dir",
+            str(output),
+            "--cache-dir",
+            str(LOCAL / "cache"),
+            # A developer's machine may be a Mac: its functions want its own wheels.
+            LAYER_PLATFORM="host",
+        )
+        # A copy, for the next build may begin while this one is being deployed, or altered by a test.
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(output, folder)
+    return folder / "template.yaml"
+
+
+def deploy(template: Path, endpoint_url: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Deploys a built template; returns the outputs of the stack."""
+    Clients(endpoint_url).s3.create_bucket(Bucket=BUCKET)
+    _sam(
+        "deploy",
+        "--template-file",
+        str(template),
+        "--stack-name",
+        STACK_NAME,
+        "--s3-bucket",
+        BUCKET,
+        "--region",
+        REGION,
+        "--tags",
+        f"{API_ID_TAG}={API_ID}",
+        "--parameter-overrides",
+        *(f'{name}="{value}"' for name, value in parameters.items()),
+        AWS_ENDPOINT_URL=endpoint_url,
+        AWS_ACCESS_KEY_ID=KEY_ID,
+        AWS_SECRET_ACCESS_KEY=SECRET_KEY,
+        SAM_CLI_POLL_DELAY="0.1",
+    )
+    return outputs(Clients(endpoint_url))
+
+
+def outputs(aws: Clients) -> dict[str, str]:
+    (stack,) = aws.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+
+
+def make_up(aws: Clients, found: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+    """What the template asks for and the local server leaves out."""
+    aws.dynamodb.update_time_to_live(
+        TableName=found["CallsTableName"],
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"},
+    )
+    concurrency = int(parameters.get("SendConcurrency", "0"))
+    if concurrency:
+        aws.lambda_.put_function_concurrency(
+            FunctionName=found["SendFunctionName"], ReservedConcurrentExecutions=concurrency
+        )
+
+
+def seed(aws: Clients, found: Mapping[str, str]) -> None:
+    """The sandbox accounts of both vendors, and one template."""
+    for output, secret in SANDBOX_SECRETS.items():
+        aws.secretsmanager.put_secret_value(SecretId=found[output], SecretString=json.dumps(secret))
+    for name, template in SANDBOX_TEMPLATES.items():
+        aws.ssm.put_parameter(
+            Name=f"/{STACK_NAME}/templates/{name}",
+            Value=json.dumps(template, ensure_ascii=False),
+            Type="String",
+            Overwrite=True,
+        )
+
+
+def functions(found: Mapping[str, str]) -> dict[str, str]:
+    """The names of section 2 of the design, with the names that they are deployed under."""
+    return {
+        re.sub(r"(?<!^)(?=[A-Z])", "_", key.removesuffix("FunctionName")).lower(): value
+        for key, value in sorted(found.items())
+        if key.endswith("FunctionName")
+    }
+
+
+def _sam(*arguments: str, **additions: str) -> None:
+    """Runs sam with the `local` section of samconfig.toml: an operator's own settings stay out of it."""
+    LOCAL.mkdir(exist_ok=True)
+    env = environment(
+        SAM_CLI_TELEMETRY="0",
+        AWS_CONFIG_FILE="/dev/null",
+        AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+        NO_PROXY="127.0.0.1,localhost",
+        no_proxy="127.0.0.1,localhost",
+        __SAM_CLI_APP_DIR=str(LOCAL / "sam"),
+        **additions,
+    )
+    settings = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local")
+    done = subprocess.run(
+        [tool("sam"), *arguments, *settings],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError(f"sam {arguments[0]} failed:\n{done.stdout.strip()}")

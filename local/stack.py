@@ -1,0 +1,367 @@
+"""The whole gateway on this machine: AWS server, deployed stack, vendor simulators."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict
+
+from voice_gateway.signatures import dxtong_token
+
+from local import deployment, processes, server
+from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
+from local.places import LOCAL, ROOT, environment
+from local.server import StackError
+
+VENDORS = ("dxtong", "jumdata")
+SIMULATOR_SECONDS = 15.0
+
+
+class Description(TypedDict):
+    """`stack.json`: what somebody needs to use the stack."""
+
+    endpoint_url: str
+    region: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
+    stack_name: str
+    functions: dict[str, str]
+    notify_topic_arn: str
+    results_topic_arn: str
+    alarm_topic_arn: str
+    calls_table: str
+    callback_base_url: str
+    dxtong_callback_url: str
+    simulators: dict[str, str]
+
+
+class InvokeError(Exception):
+    """A function raised; the text is what it raised."""
+
+
+class Stack:
+    """Starts on entering, and leaves nothing on leaving: for demo, tests and `make up` alike.
+
+    ``folder`` takes stack.json and, in ``run``, the rest. ``port`` 0 takes a free one. ``parameters`` are
+    the template's, ``endpoints`` those of vendors that run elsewhere, in place of their simulator.
+    ``simulator_options`` are further options of every simulator, as ``{"callback_delay": "0.2"}``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        parameters: Mapping[str, str] | None = None,
+        endpoints: Mapping[str, str] | None = None,
+        simulator_options: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder
+        self._run = folder / "run"
+        self._port = port
+        self._parameters = {"JumdataHours": "00:00-24:00"} | dict(parameters or {})
+        self._endpoints = {vendor: address.rstrip("/") for vendor, address in (endpoints or {}).items()}
+        self._simulator_options = dict(simulator_options or {})
+        self._say = say
+        self._processes: list[processes.Process] = []
+        self._description: Description | None = None
+        self._aws: Clients | None = None
+
+    # Starting and stopping.
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Returns when everything answers. Raises StackError, with nothing left running."""
+        stop(self.folder)
+        if self._port and server.taken(self._port):
+            raise StackError(f"port {self._port} is in use by another program: choose one with PORT=")
+        self._run.mkdir(parents=True)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Ends what was started and removes what it wrote."""
+        stop(self.folder)
+
+    def _start(self) -> None:
+        server.install(self._say)
+        port = self._port or server.free_port()
+        endpoint_url = f"http://127.0.0.1:{port}"
+        aws_server = self._keep(server.start(self._run, port))
+        simulators = self._start_simulators()
+        self._say("building functions and layers: sam build")
+        template = deployment.build(self._run / "build")
+        server.wait(aws_server, port, self._run / "server.log")
+        self._say(f"deploying template.yaml to the AWS server at {endpoint_url}: sam deploy")
+        parameters = self._all_parameters(endpoint_url, simulators)
+        found = deployment.deploy(template, endpoint_url, parameters)
+        aws = self._aws = Clients(endpoint_url)
+        deployment.make_up(aws, found, parameters)
+        deployment.seed(aws, found)
+        self._description = _described(aws, found, simulators)
+        self._register_callbacks()
+        path = self.folder / "stack.json"
+        path.write_text(json.dumps(self._description, indent=2, ensure_ascii=False) + "\n")
+        self._start_module("metrics", "local.metrics", str(path))
+
+    def _keep(self, process: processes.Process) -> processes.Process:
+        """Written down at once: whoever stops the stack after a crash has to know."""
+        self._processes.append(process)
+        processes.save(self._processes, self._run / "processes.json")
+        return process
+
+    def _start_module(self, name: str, module: str, *arguments: str) -> processes.Process:
+        command = [sys.executable, "-m", module, *arguments]
+        return self._keep(processes.start(name, command, log=self._run / f"{name}.log", cwd=ROOT, env=environment()))
+
+    def _start_simulators(self) -> dict[str, str]:
+        started: dict[str, tuple[processes.Process, Path]] = {}
+        for vendor in VENDORS:
+            if vendor not in self._endpoints:
+                address_file = self._run / f"{vendor}.address"
+                options = [
+                    part
+                    for name, value in self._simulator_options.items()
+                    for part in (f"--{name.replace('_', '-')}", value)
+                ]
+                arguments = (vendor, "--address-file", str(address_file), *options)
+                started[vendor] = self._start_module(vendor, "local.simulators", *arguments), address_file
+        return {vendor: self._address(vendor, *each) for vendor, each in started.items()}
+
+    def _address(self, vendor: str, process: processes.Process, address_file: Path) -> str:
+        end = time.monotonic() + SIMULATOR_SECONDS
+        while not address_file.exists():
+            if not process.alive or time.monotonic() > end:
+                log = (self._run / f"{vendor}.log").read_text()
+                raise StackError(f"the {vendor} simulator did not start:\n{log}")
+            time.sleep(0.02)
+        return address_file.read_text().strip()
+
+    def _all_parameters(self, endpoint_url: str, simulators: Mapping[str, str]) -> dict[str, str]:
+        addresses = {**simulators, **self._endpoints}
+        return {
+            "CallbackBaseUrl": deployment.api_address(endpoint_url),
+            **{f"{vendor.capitalize()}Endpoint": address for vendor, address in addresses.items()},
+            **self._parameters,
+        }
+
+    def _register_callbacks(self) -> None:
+        """What an operator does in dxtong's console."""
+        url = self.description["dxtong_callback_url"]
+        if url and "dxtong" in self.description["simulators"]:
+            self.configure_simulator("dxtong", callback_url=url)
+
+    # Using it.
+
+    @property
+    def description(self) -> Description:
+        if self._description is None:
+            raise StackError("the stack has not been started")
+        return self._description
+
+    @property
+    def aws(self) -> Clients:
+        if self._aws is None:
+            raise StackError("the stack has not been started")
+        return self._aws
+
+    def invoke(self, function: str, payload: Any) -> Any:
+        """Invokes one of the seven functions and returns its result. Raises InvokeError."""
+        reply = self.aws.lambda_.invoke(
+            FunctionName=self.description["functions"][function],
+            Payload=json.dumps(payload, ensure_ascii=False).encode(),
+        )
+        result = json.loads(reply["Payload"].read())
+        if reply.get("FunctionError"):
+            raise InvokeError(str(result.get("errorMessage", result)))
+        return result
+
+    def simulator(self, vendor: str) -> Any:
+        """What a simulator recorded: `requests`, `callbacks`, `balance`."""
+        return _http("GET", f"{self.description['simulators'][vendor]}/_simulator")
+
+    def configure_simulator(self, vendor: str, **changes: Any) -> Any:
+        return _http("PUT", f"{self.description['simulators'][vendor]}/_simulator", changes)
+
+    def queue_on(self, topic_arn: str, name: str) -> str:
+        """The URL of a new queue that receives, unwrapped, what is published on a topic."""
+        url = self.aws.sqs.create_queue(QueueName=name)["QueueUrl"]
+        found = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn = found["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self.aws.sns.subscribe(
+            TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
+        )
+        return url
+
+    def messages(self, queue_url: str) -> list[Any]:
+        """Takes what a queue holds, as JSON values."""
+        taken: list[Any] = []
+        receive = self.aws.sqs.receive_message
+        while batch := receive(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                taken.append(json.loads(message["Body"]))
+                self.aws.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    def start_anew(self, function: str) -> None:
+        """The next invoke finds a process with nothing in memory: a cold start."""
+        name = self.description["functions"][function]
+        size = self.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
+        # To set what it is already is enough: the server ends a function's processes whenever this is written.
+        self.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size)
+
+    # Breaking it, for tests that want to see something fail.
+
+    @contextmanager
+    def without_permission(self, function: str, action: str, *, cold: bool = True) -> Iterator[None]:
+        """One action taken out of a function's role, for as long as the context lasts.
+
+        The function starts anew both times: what it has in memory, a secret say, would hide what it may not read.
+        ``cold`` False saves that second or two, for what is never kept in memory.
+        """
+        name = self.description["functions"][function]
+        role = self.aws.lambda_.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+        (policy,) = self.aws.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        whole: Any = self.aws.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+
+        def put(statements: list[dict[str, Any]]) -> None:
+            document = json.dumps({**whole, "Statement": statements})
+            self.aws.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
+            if cold:
+                self.start_anew(function)
+
+        put(_without(whole["Statement"], action))
+        try:
+            yield
+        finally:
+            put(whole["Statement"])
+
+    @contextmanager
+    def without_package(self, function: str, package: str) -> Iterator[None]:
+        """One package taken out of a function's dependencies layer, for as long as the context lasts."""
+        name = self.description["functions"][function]
+        config = self.aws.lambda_.get_function_configuration(FunctionName=name)
+        layers = [layer["Arn"] for layer in config["Layers"]]
+        content = _zipped(self._run / "build" / "DependenciesLayer", f"python/{package}")
+        less = self.aws.lambda_.publish_layer_version(
+            LayerName=f"without-{package.replace('_', '-').replace('.', '-')}", Content={"ZipFile": content}
+        )["LayerVersionArn"]
+        changed = [less if ":DependenciesLayer" in arn else arn for arn in layers]
+        self.aws.lambda_.update_function_configuration(FunctionName=name, Layers=changed)
+        try:
+            yield
+        finally:
+            self.aws.lambda_.update_function_configuration(FunctionName=name, Layers=layers)
+
+
+def stop(folder: Path) -> bool:
+    """Stops the stack of a folder, whoever started it. False where none was there."""
+    run = folder / "run"
+    running = processes.load(run / "processes.json")
+    # The server last: the others want to tell it something until the end.
+    processes.stop(reversed(running))
+    (folder / "stack.json").unlink(missing_ok=True)
+    _remove(run)
+    return bool(running)
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder for one stack, below `.local`, which goes with it."""
+    LOCAL.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=LOCAL))
+    try:
+        yield folder
+    finally:
+        stop(folder)
+        _remove(folder)
+
+
+def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str]) -> Description:
+    base = found.get("CallbackBaseUrl", "")
+    secret = aws.secretsmanager.get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
+    return {
+        "endpoint_url": aws.endpoint_url,
+        "region": REGION,
+        "aws_access_key_id": KEY_ID,
+        "aws_secret_access_key": SECRET_KEY,
+        "stack_name": deployment.STACK_NAME,
+        "functions": deployment.functions(found),
+        "notify_topic_arn": found["NotifyTopicArn"],
+        "results_topic_arn": found["ResultsTopicArn"],
+        "alarm_topic_arn": found["AlarmTopicArn"],
+        "calls_table": found["CallsTableName"],
+        "callback_base_url": base,
+        # In poll mode there is no API to push to.
+        "dxtong_callback_url": base and f"{base}/callbacks/dxtong/{dxtong_token(secret)}",
+        "simulators": simulators,
+    }
+
+
+def _without(statements: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
+    """The statements less one action. Raises StackError where none grants it."""
+    left = []
+    for statement in statements:
+        granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        kept = [each for each in granted if each != action]
+        if kept:
+            left.append({**statement, "Action": kept})
+    if left == statements:
+        raise StackError(f"no statement grants {action}")
+    return left
+
+
+def _zipped(folder: Path, omitted: str) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not name.startswith((f"{omitted}/", f"{omitted}.")):
+                archive.write(path, name)
+    return buffer.getvalue()
+
+
+def _http(method: str, address: str, content: Any = None) -> Any:
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(address, data=body, method=method)  # noqa: S310 - a simulator's
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request, timeout=10) as reply:
+        return json.loads(reply.read())
+
+
+def _remove(folder: Path) -> None:
+    """Again if need be: a process that was just killed may have had a file in hand."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)

@@ -1,0 +1,29 @@
+"""One local stack for all end-to-end tests: real template, IAM enforced, vendors simulated."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Description, Stack, temporary_folder
+
+# Short, so that a test can wait for what takes an hour in earnest; sweep still runs once a minute, or when invoked.
+PARAMETERS = {
+    "RedialAfterSeconds": "2",
+    "UnansweredAfterSeconds": "2",
+    "VendorDeadlineSeconds": "2",
+    "VendorRestSeconds": "0",  # else one test's refusal decides which vendor another test's message goes to
+    "BalanceSchedule": "rate(1 minute)",
+}
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Stack]:
+    """The running stack: invoke functions, look at simulators, take permissions away."""
+    with temporary_folder("e2e") as folder, Stack(folder, parameters=PARAMETERS) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack(gateway: Stack) -> Description:
+    """What stack.json says of it."""
+    return gateway.description

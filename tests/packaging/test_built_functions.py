@@ -1,0 +1,110 @@
+"""Each function runs with what its layers hold, and with nothing else."""
+
+import importlib.util
+import marshal
+import subprocess
+import sys
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+FUNCTIONS = {
+    "send": "SendFunction",
+    "callback_jumdata": "CallbackJumdataFunction",
+    "callback_dxtong": "CallbackDxtongFunction",
+    "status": "StatusFunction",
+    "publish": "PublishFunction",
+    "sweep": "SweepFunction",
+    "balance_check": "BalanceCheckFunction",
+}
+LAYERS = ("DependenciesLayer", "GatewayLayer")
+
+# What each needs of the dependencies layer sooner or later, imported as Lambda would: from the layer alone.
+NEEDED = ("aws_lambda_powertools", "boto3", "botocore", "defusedxml", "requests", "urllib3")
+
+LAYER_LIMIT_MB = 30
+
+
+def run(*path: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code with a path of these folders and the standard library: no site-packages, no environment."""
+    entries = [str(each) for each in path]
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path[:0] = {entries!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
+
+
+def layers(built: Path) -> list[Path]:
+    return [built / layer / "python" for layer in LAYERS]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_imports_with_its_layers_and_nothing_else(built: Path, function: str) -> None:
+    done = run(built / FUNCTIONS[function], *layers(built), code="import app; assert callable(app.handler)")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", NEEDED)
+def test_a_package_is_in_the_layer(built: Path, package: str) -> None:
+    """Some are imported only when they are needed, so that importing a function would not show their absence."""
+    done = run(*layers(built), code=f"import {package}; print({package}.__file__)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().startswith(str(built / "DependenciesLayer"))
+
+
+def test_the_layers_hold_all_that_the_gateway_imports(built: Path) -> None:
+    """Every module of it, the rarely used too."""
+    code = """
+import importlib, pkgutil, voice_gateway
+for module in pkgutil.walk_packages(voice_gateway.__path__, "voice_gateway."):
+    importlib.import_module(module.name)
+"""
+    done = run(*layers(built), code=code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", ["aws_lambda_powertools", "boto3", "botocore", "jmespath"])
+def test_a_package_taken_out_of_the_layer_is_missed(built: Path, tmp_path: Path, package: str) -> None:
+    dependencies, gateway = layers(built)
+    for entry in dependencies.iterdir():
+        if entry.name != package:
+            (tmp_path / entry.name).symlink_to(entry)
+    done = run(built / FUNCTIONS["send"], tmp_path, gateway, code="import app")
+    assert done.returncode != 0
+    assert f"No module named '{package}" in done.stderr
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_bytecode_is_there_and_is_used_whatever_the_date_of_its_source(built: Path, layer: str) -> None:
+    folder = built / layer / "python"
+    sources = sorted(folder.rglob("*.py"))
+    assert sources
+    for source in sources:
+        content = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+        assert content[:4] == importlib.util.MAGIC_NUMBER, source
+        assert int.from_bytes(content[4:8], "little") == 0b01, f"{source}: hash-based, and not checked"
+
+
+def test_tracebacks_name_files_where_lambda_has_them(built: Path) -> None:
+    source = built / "GatewayLayer" / "python" / "voice_gateway" / "settings.py"
+    code = marshal.loads(Path(importlib.util.cache_from_source(str(source))).read_bytes()[16:])
+    assert isinstance(code, CodeType)
+    assert code.co_filename == "/opt/python/voice_gateway/settings.py"
+
+
+def test_the_layer_is_small_for_every_cold_start_unpacks_it(built: Path) -> None:
+    folder = built / "DependenciesLayer"
+    size = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+    assert size < LAYER_LIMIT_MB * 1_000_000
+    services = {each.name for each in (folder / "python" / "botocore" / "data").iterdir() if each.is_dir()}
+    assert services == {"dynamodb", "secretsmanager", "ssm", "sns", "sqs", "sts"}
+
+
+def test_nothing_of_the_building_machine_is_in_the_layers(built: Path) -> None:
+    for layer in LAYERS:
+        names = {each.name for each in (built / layer).rglob("*")}
+        assert not names & {"RECORD", "INSTALLER", "direct_url.json", "bin"}
