@@ -1,0 +1,89 @@
+"""How the end-to-end tests use a running stack: send, wait for what comes of it, look at what a vendor got."""
+
+import itertools
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from local.stack import Stack
+
+SHIPPED: dict[str, Any] = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
+CONTENT = "您的订单号是:9633。已由顺丰快递发出,请注意查收。"
+FINAL = {"delivered", "failed", "rejected", "expired"}
+
+_numbers = itertools.count()
+
+
+def new_id(label: str = "e2e") -> str:
+    return f"{label}-{uuid.uuid4().hex[:12]}"
+
+
+def number(ending: int) -> str:
+    return f"138001380{ending:02}"
+
+
+def free_number() -> str:
+    """A number whose calls succeed at both vendors, in turn: jumdata takes three calls a day to one."""
+    return number(next(_numbers) % 10)
+
+
+def send(stack: Stack, **request: Any) -> Any:
+    return stack.invoke("send", {"message_id": new_id(), **request})
+
+
+def status(stack: Stack, message_id: str) -> Any:
+    return stack.invoke("status", {"message_id": message_id})
+
+
+def until(happened: Callable[[], Any], within: float = 20.0, what: str = "it") -> Any:
+    """What ``happened`` returns once it is something; fails when that takes too long."""
+    end = time.monotonic() + within
+    while True:
+        found = happened()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what} did not happen within {within:.0f} s"
+        time.sleep(0.05)
+
+
+def final(stack: Stack, message_id: str) -> Any:
+    """The result once it is final."""
+
+    def ended() -> Any:
+        result = status(stack, message_id)
+        return result if result["status"] in FINAL else None
+
+    return until(ended, what=f"the end of {message_id}")
+
+
+def calls(stack: Stack, vendor: str, mobile: str) -> list[Any]:
+    """The calls to a number that a vendor was asked for."""
+    return [r for r in stack.simulator(vendor)["requests"] if r["mobile"] == mobile and "/result" not in r["path"]]
+
+
+def asked(stack: Stack) -> int:
+    """How many requests the vendors got in all."""
+    return sum(len(stack.simulator(vendor)["requests"]) for vendor in ("dxtong", "jumdata"))
+
+
+def push(url: str, body: bytes | None, content_type: str = "application/x-www-form-urlencoded") -> tuple[int, str]:
+    """Sends a callback as a vendor would; status and body of the reply."""
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": content_type})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=20) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def records(stack: Stack, function: str) -> list[dict[str, Any]]:
+    """The JSON lines that a function logged."""
+    group = f"/aws/lambda/{stack.description['functions'][function]}"
+    pages = stack.aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    lines = (event["message"] for page in pages for event in page["events"])
+    return [json.loads(line) for line in lines if line.startswith("{")]
