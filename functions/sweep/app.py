@@ -5,12 +5,10 @@ from typing import Any
 
 from voice_gateway.aws import Topic
 from voice_gateway.calling import Caller, Invocation
-from voice_gateway.letters import Letters
 from voice_gateway.observability import invocation
 from voice_gateway.outbox import DeadLetters, Outbox
 from voice_gateway.secrets import Secrets
 from voice_gateway.settings import settings
-from voice_gateway.settling import Settling
 from voice_gateway.store import Store
 from voice_gateway.sweeping import Sweep
 
@@ -18,11 +16,9 @@ from voice_gateway.sweeping import Sweep
 @cache
 def _sweep() -> Sweep:
     own = settings()
-    store = Store(own.calls_table)
-    settling = Settling(store, DeadLetters(own.dead_letter_queue))
-    letters = Letters(store, settling, Topic(own.results_topic))
-    caller, notify = Caller(own, Secrets()), Topic(own.notify_topic)
-    return Sweep(own, store, settling, Outbox(own.outbox_queue), letters, caller, notify)
+    store, outbox, dead_letters = Store(own.calls_table), Outbox(own.outbox_queue), DeadLetters(own.dead_letter_queue)
+    results, notify = Topic(own.results_topic), Topic(own.notify_topic)
+    return Sweep(own, store, outbox, dead_letters, results, notify, Caller(own, Secrets()))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, float]:

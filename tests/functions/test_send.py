@@ -581,3 +581,45 @@ def _in(seconds: float) -> float:
     import time
 
     return time.time() + seconds
+
+
+def test_a_slow_claim_that_leaves_no_time_is_released(gateway: Gateway, dxtong: DxtongSimulator) -> None:
+    left = iter([30.0])  # before the claim; after it, nothing
+
+    class Slow(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            return int(next(left, 5.0) * 1000)
+
+    with pytest.raises(TryLater, match="too little time"):
+        gateway.modules["send"].handler({"message_id": "m1", "mobile": number(0), **SHIPPED}, Slow())
+    assert not submits(dxtong)
+    assert gateway.status("m1")["status"] == "deferred"
+    assert gateway.send(message_id="m1", mobile=number(0), **SHIPPED)["status"] == "accepted"
+
+
+def test_the_error_is_that_of_a_vendor_that_has_such_a_form(gateway: Gateway, jumdata: JumdataSimulator) -> None:
+    for at in range(4):
+        result = gateway.send(message_id=f"m{at}", mobile=number(0), template_id="T1001", params=["1", "2"])
+    assert (result["error"]["code"], result["error"]["vendor"]) == ("daily_limit", "jumdata")
+
+
+def test_the_stored_expiry_decides_when_a_released_message_comes_again_at_night(by_day: Gateway) -> None:
+    request = {"message_id": "m1", "mobile": number(64), "vendor": "jumdata", **SHIPPED}
+    with time_machine.travel("2026-11-22T20:00:00+08:00"), pytest.raises(TryLater):
+        by_day.send(expires_at="2026-11-23T08:30:00+08:00", **request)
+    with time_machine.travel(NIGHT):
+        result = by_day.send(expires_at="2026-11-23T08:30:00+08:00", **request)
+    assert (result["status"], result["error"]["code"]) == ("rejected", "outside_hours")
+
+
+def test_one_unreadable_secret_does_not_stop_the_other_vendor(gateway: Gateway) -> None:
+    gateway.client("secretsmanager").delete_secret(SecretId=f"{STACK}/jumdata", ForceDeleteWithoutRecovery=True)
+    assert gateway.send(message_id="m1", mobile=number(0), **SHIPPED)["vendor"] == "dxtong"
+
+
+def test_text_that_queues_refuse_is_published_all_the_same(gateway: Gateway) -> None:
+    gateway.send(message_id="m1", mobile=number(0), notify_data="\uffff", **SHIPPED)
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem"}
+    assert gateway.send(message_id="m2", mobile=number(1), notify_data="a\uffffb", **SHIPPED)["status"] == "accepted"
+    assert gateway.taken("outbox")[0]["message"]["notify_data"] == "a\ufffdb"

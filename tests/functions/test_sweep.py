@@ -1,17 +1,20 @@
 """`sweep` through its handler: what nobody else would look at again."""
 
+import json
 import time
+from typing import Any
 
 import pytest
 import time_machine
 from moto import mock_aws
+from voice_gateway.errors import TryLater
 from voice_gateway.signatures import CallToken
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_callbacks import KEYRING, dxtong_receipt, push_dxtong, push_jumdata, succeeded
 from tests.functions.test_send import SHIPPED, Wire, _in, number, submits
-from tests.gateway import Gateway, deployed
+from tests.gateway import STACK, Gateway, deployed
 
 
 def waiting(gateway: Gateway, voice_id: str) -> bool:
@@ -25,7 +28,7 @@ def test_a_call_that_was_cut_off_becomes_unknown(gateway: Gateway, dxtong: Dxton
     wire.failing = set()
     gateway.sweep()
     assert gateway.status("m1")["status"] == "submitting", "its lease is still alive"
-    with time_machine.travel(_in(40)):
+    with time_machine.travel(_in(70)):
         assert gateway.sweep()["OutcomeUnknown"] == 1
         result = gateway.status("m1")
         assert (result["status"], result["error"]["code"]) == ("unknown", "outcome_unknown")
@@ -39,7 +42,7 @@ def test_a_receipt_that_nobody_knows_the_call_of_is_linked_by_its_number(gateway
     with time_machine.travel(_in(30)):
         gateway.sweep()
         assert gateway.status("m1")["status"] == "unknown", "its own sender may still link it"
-    with time_machine.travel(_in(100)):
+    with time_machine.travel(_in(130)):
         gateway.sweep()
     result = gateway.status("m1")
     assert (result["status"], result["reason"]) == ("failed", "no_answer")
@@ -52,7 +55,7 @@ def test_linking_by_number_can_be_turned_off(dxtong: DxtongSimulator, jumdata: J
     with mock_aws(), deployed(endpoints, LINK_BY_NUMBER="off") as gateway:
         gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
         push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
-        with time_machine.travel(_in(100)):
+        with time_machine.travel(_in(130)):
             gateway.sweep()
         assert gateway.status("m1")["status"] == "unknown"
 
@@ -66,7 +69,7 @@ def test_what_could_be_either_is_counted_and_shown_and_never_guessed(
         gateway.send(message_id=f"m{at}", mobile=number(90), vendor="dxtong", **SHIPPED)
     for at in range(receipts):
         push_dxtong(gateway, dxtong_receipt(f"7777777{at}", "-6", number(90)))
-    with time_machine.travel(_in(100)):
+    with time_machine.travel(_in(130)):
         gateway.sweep()
     results = [gateway.status(f"m{at}") for at in range(messages)]
     if messages == receipts == 1:
@@ -80,7 +83,7 @@ def test_a_receipt_of_before_the_call_is_another_calls(gateway: Gateway) -> None
     push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
     with time_machine.travel(_in(10)):
         gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
-    with time_machine.travel(_in(200)):
+    with time_machine.travel(_in(300)):
         gateway.sweep()
     assert gateway.status("m1")["status"] == "unknown"
 
@@ -194,3 +197,113 @@ def test_a_letter_for_a_message_that_is_gone_becomes_a_dead_letter(gateway: Gate
     gateway.sweep()
     assert gateway.taken("dead-letters")
     assert not gateway.taken("outbox")
+
+
+# A redial, and receipts that come late.
+
+ASKED = {"on_unknown": "redial_once", **SHIPPED}
+
+
+def redial(gateway: Gateway, seconds: float) -> dict[str, Any]:
+    """Sweeps, and delivers what it published; the result of that."""
+    with time_machine.travel(_in(seconds)):
+        gateway.sweep()
+        (envelope,) = gateway.taken("notify")
+        result: dict[str, Any] = gateway.notify(envelope["Message"])[0]
+        return result
+
+
+def test_the_first_vendors_receipt_is_linked_after_a_redial_to_another(gateway: Gateway) -> None:
+    gateway.send(message_id="m1", mobile=number(90), **ASKED)
+    assert (redial(gateway, 306)["vendor"], gateway.status("m1")["redials"]) == ("jumdata", 1)
+    with time_machine.travel(_in(320)):
+        push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(_in(500)):
+        gateway.sweep()
+    result = gateway.status("m1")
+    assert (result["status"], result["reason"], result["vendor"]) == ("failed", "no_answer", "dxtong")
+
+
+def test_no_redial_while_a_receipt_waits_for_that_number(gateway: Gateway, jumdata: JumdataSimulator) -> None:
+    gateway.send(message_id="m1", mobile=number(90), **ASKED)
+    with time_machine.travel(_in(250)):
+        push_dxtong(gateway, dxtong_receipt("77777777", "2", number(90)))
+    with time_machine.travel(_in(306)):
+        gateway.sweep()
+        assert not gateway.taken("notify")
+    with time_machine.travel(_in(500)):
+        gateway.sweep()
+    assert gateway.status("m1")["status"] == "delivered"
+    assert not submits(jumdata)
+
+
+def test_only_the_sweep_lets_a_message_be_redialled(gateway: Gateway, jumdata: JumdataSimulator) -> None:
+    """A redelivery by chance does not know whether a receipt is waiting."""
+    gateway.send(message_id="m1", mobile=number(90), **ASKED)
+    with time_machine.travel(_in(400)):
+        assert gateway.send(message_id="m1", mobile=number(90), **ASKED)["replayed"]
+    assert not submits(jumdata)
+
+
+def test_a_redial_that_rang_nobody_is_made_again(gateway: Gateway, jumdata: JumdataSimulator) -> None:
+    """dxtong's answer is lost; then jumdata is under maintenance, which provably rings nobody, and then it is not."""
+    request = {"message_id": "m1", "mobile": number(83), "vendor": "dxtong", **ASKED}
+    gateway.send(**request)
+    wire = Wire(gateway)
+    with time_machine.travel(_in(306)):
+        gateway.sweep()
+        (envelope,) = gateway.taken("notify")
+        wire.fail_next("UpdateItem", times=1)  # the takeover
+        with pytest.raises(TryLater):
+            gateway.notify(envelope["Message"])
+    result = gateway.status("m1")
+    assert (result["status"], result["vendor"], result["redials"]) == ("unknown", "dxtong", 0)
+    assert redial(gateway, 700)["redials"] == 1
+    with time_machine.travel(_in(1400)):
+        gateway.sweep()
+        assert not gateway.taken("notify")
+
+
+def test_a_refused_redial_stays_unknown_for_the_first_call_may_have_rung(gateway: Gateway) -> None:
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **ASKED)
+    gateway.client("secretsmanager").put_secret_value(
+        SecretId=f"{STACK}/dxtong", SecretString=json.dumps({"account": "sandbox-account", "apiKey": "wrong"})
+    )
+    refused = redial(gateway, 620)
+    assert (refused["status"], refused["redials"], refused["error"]["code"]) == ("unknown", 1, "outcome_unknown")
+
+
+# What must not stop the sweep, or lose what it knows.
+
+
+def test_a_letter_that_nobody_can_read_stops_nothing(gateway: Gateway) -> None:
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem", "SendMessage"}
+    gateway.send(message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
+    wire.failing = set()
+    for body in ("not json", "[]", '{"kind": "odd"}', '{"kind": "outcome"}'):
+        gateway.client("sqs").send_message(QueueUrl=gateway.queues["outbox"], MessageBody=body)
+    with time_machine.travel(_in(70)):
+        assert "PartFailed" not in gateway.sweep()
+    assert gateway.status("m1")["status"] == "unknown"
+    assert len(gateway.taken("dead-letters")) == 4
+
+
+def test_a_late_receipt_finds_a_call_that_was_never_linked(gateway: Gateway) -> None:
+    """Neither link nor letter could be written, only the outcome; the receipt comes after the hour was counted."""
+    gateway.send(message_id="warm", mobile=number(1), vendor="dxtong", **SHIPPED)
+    wire = Wire(gateway)
+    wire.fail_next("UpdateItem", times=1)
+    wire.failing = {"SendMessage"}
+    sent = gateway.send(message_id="m1", mobile=number(88), vendor="dxtong", **SHIPPED)
+    wire.failing = set()
+    with time_machine.travel(_in(3700)):
+        assert gateway.sweep()["Unanswered"] >= 1
+        assert succeeded(push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-6", number(88))))
+        gateway.sweep()
+    assert gateway.status("m1")["reason"] == "no_answer"
+
+
+def test_a_sweep_with_no_time_left_says_what_it_left(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway.invoke("sweep", {}, 5.0)
+    assert '"cut_short":"apply_letters"' in capsys.readouterr().out

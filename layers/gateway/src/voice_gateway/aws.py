@@ -1,5 +1,6 @@
 """The one boto3 session, its clients made once each, when first needed; and what of their errors matters here."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -33,6 +34,15 @@ def reaching(service: str) -> Iterator[None]:
         raise AwsUnavailable(f"{service}: {type(error).__name__}") from None
 
 
+# What SQS and SNS refuse, though JSON and DynamoDB may bring it: one such character would stop a result for good.
+_REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+def transportable(text: str) -> str:
+    """The text as queues and topics take it."""
+    return _REFUSED.sub("\ufffd", text)
+
+
 class Topic:
     """An SNS topic to publish to."""
 
@@ -42,4 +52,6 @@ class Topic:
     def publish(self, message: str, attributes: dict[str, dict[str, str]] | None = None) -> None:
         """Raises AwsUnavailable."""
         with reaching("sns"):
-            client("sns").publish(TopicArn=self._arn, Message=message, MessageAttributes=attributes or {})
+            client("sns").publish(
+                TopicArn=self._arn, Message=transportable(message), MessageAttributes=attributes or {}
+            )

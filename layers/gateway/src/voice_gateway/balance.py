@@ -111,7 +111,7 @@ class BalanceCheck:
             credit = Record()
             credit.count("Credit", float(check.remaining))
             emit("balance_check", credit, vendor=name)
-        if new["announced"] != new["state"]:
+        if new["announced"] != new["state"] and (new["state"] != "unknown" or new["failures"] >= FAILURES_TO_UNKNOWN):
             self._announce(check, new)
             try:
                 self._store.put_balance(
@@ -155,7 +155,7 @@ def _next(seen: Balance, check: Check, now: float) -> Balance:
     elif failures >= FAILURES_TO_UNKNOWN:
         state = "unknown"
     return {
-        "state": state or "ok",
+        "state": state or "unknown",
         # What is known of the credit itself: a failing query does not forget that it was low.
         "level": level,
         "announced": seen.get("announced", "ok"),

@@ -105,4 +105,5 @@ def xml(content: str) -> Fields:
 def field(fields: Fields, name: str) -> str:
     """A field as text without blanks around it, empty where it is absent or no plain value."""
     value = fields.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    # JSON lets half a surrogate pair through, which nothing that comes after could write down.
+    return value.strip().encode("utf-8", "replace").decode() if isinstance(value, str) else ""

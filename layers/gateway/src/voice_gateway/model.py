@@ -237,12 +237,13 @@ Outcome = Accepted | Refused | NotSent | Unknown
 class Receipt:
     """What a vendor says became of a call.
 
-    ``talk_seconds`` is None where the vendor does not say; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only
-    there to be compared, and is never stored.
+    ``call_id`` is None where the vendor left it out of a callback to a call's own address. ``talk_seconds`` is None
+    where it does not say; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only there to be compared, and is
+    never stored.
     """
 
     vendor: str
-    call_id: str
+    call_id: str | None
     delivered: bool
     reason: str | None
     code: str
@@ -271,7 +272,9 @@ class Message:
 
     Times are epoch seconds, lease and ``called_at`` with a fraction. ``request`` is the normalised request as JSON, by
     which a deferred message is sent and an unknown one redialled. ``receipts`` are the distinct receipts that came, as
-    canonical JSON, the first of which stands. ``unlinked`` counts receipts for its number that nobody could attribute.
+    canonical JSON, the first of which stands. After a redial ``called_at`` is still when the first call was made, by
+    ``earlier_vendor``. ``asked`` is when ``sweep`` handed an unknown message over, or counted an accepted one as
+    unanswered. ``unlinked`` counts receipts for its number that nobody could attribute.
     """
 
     message_id: str
@@ -287,6 +290,8 @@ class Message:
     attempt: str | None = None
     lease: float | None = None
     called_at: float | None = None
+    earlier_vendor: str | None = None
+    redialled_at: float | None = None
     call_id: str | None = None
     linked_by: str | None = None
     reason: str | None = None

@@ -11,11 +11,17 @@ from voice_gateway.observability import log
 
 @dataclass(frozen=True)
 class Letter:
-    """One entry of the outbox: what it is (``kind``), and what is to be written."""
+    """One entry of the outbox, as it came."""
 
-    kind: str
-    content: dict[str, Any]
+    body: str
     handle: str
+
+    def read(self) -> tuple[str, dict[str, Any]]:
+        """What kind of write it is, and what is to be written. Raises ValueError."""
+        content = json.loads(self.body)
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            raise ValueError("no letter")
+        return content.pop("kind"), content
 
 
 class Outbox:
@@ -39,8 +45,7 @@ class Outbox:
             if not entries:
                 return
             for entry in entries:
-                content = json.loads(entry["Body"])
-                yield Letter(content.pop("kind"), content, entry["ReceiptHandle"])
+                yield Letter(entry["Body"], entry["ReceiptHandle"])
 
     def done(self, letter: Letter) -> None:
         """Takes an applied letter out. Raises AwsUnavailable: it is then applied again, to no effect."""
@@ -62,4 +67,4 @@ class DeadLetters:
 
 def _send(queue_url: str, body: str) -> None:
     with aws.reaching("sqs"):
-        aws.client("sqs").send_message(QueueUrl=queue_url, MessageBody=body)
+        aws.client("sqs").send_message(QueueUrl=queue_url, MessageBody=aws.transportable(body))

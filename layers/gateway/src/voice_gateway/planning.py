@@ -13,7 +13,7 @@ from voice_gateway.routing import Carrier, Route, Router
 from voice_gateway.settings import Settings
 from voice_gateway.store import Counted, Quota, Store
 
-LEASE_SECONDS = 35.0
+LEASE_SECONDS = 55.0
 """Longer than ``send`` can run, so that a lease that is over belongs to nobody alive."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voice_gateway import vendors
+from voice_gateway.errors import AwsUnavailable
 from voice_gateway.model import (
     CHINA,
     Call,
@@ -73,9 +74,13 @@ class Router:
         """``avoid`` goes last: a redial tries another vendor first. Raises AwsUnavailable."""
         order = self._order(request, template, avoid)
         carriers, passed, openings = [], [], []
+        unread: AwsUnavailable | None = None
         for name in order:
             vendor = vendors.vendor(name)
-            carried = self._carried(vendor, request, template)
+            try:
+                carried = self._carried(vendor, request, template)
+            except AwsUnavailable as error:
+                unread, carried = error, _passed(vendor, Code.VENDOR_UNAVAILABLE, "its secret could not be read")
             if isinstance(carried, Carrier):
                 opens = next_opening(self._settings.vendor(name).hours, now)
                 if opens is None:
@@ -84,19 +89,19 @@ class Router:
                 openings.append(opens)
                 carried = Fault(Code.OUTSIDE_HOURS, f"{name}: outside the hours in which it places calls", name)
             passed.append(carried)
+        if unread and not carriers:
+            raise unread
         return Route(tuple(order), tuple(carriers), tuple(passed), min(openings, default=None))
 
     def _order(self, request: Request, template: Template | None, avoid: str | None) -> list[str]:
         if request.vendor:
             return [request.vendor]
-        known = vendors.names()
-        names = list(template.vendors) if template else list(self._settings.vendor_order)
-        order = [name for name in names if name in known]
+        names = template.vendors if template else self._settings.vendor_order
+        # A vendor that has no such form at all is no answer to why a message could not be carried.
+        order = [n for n in names if n in vendors.names() and isinstance(request.form, vendors.vendor(n).forms)]
         return sorted(order, key=lambda name: (name == avoid, name in self._resting))
 
     def _carried(self, vendor: Vendor, request: Request, template: Template | None) -> Carrier | Fault:
-        if not isinstance(request.form, vendor.forms):
-            return _passed(vendor, Code.TEMPLATE_MISMATCH, "cannot carry this form of request")
         if self._settings.poll and not vendor.answers and not request.vendor:
             return _passed(vendor, Code.NOT_CONFIGURED, "reports by callback only, and this deployment polls")
         call = vendor.carry(request.form, template)

@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from voice_gateway import letters, numbers, parse, reply
@@ -41,9 +41,13 @@ from voice_gateway.store import DAY, Changed, Counted, Store
 
 _MOVED = (
     *("state", "attempt", "lease", "look_at", "vendor", "called_at", "error", "deferred_until"),
-    *("redials", "request", "updated_at"),
+    *("redials", "earlier_vendor", "redialled_at", "asked", "request", "updated_at"),
 )
 """What taking a stored message over changes."""
+
+REDIAL_MARK_SECONDS = 600
+"""How long ``sweep``'s mark lets ``send`` redial: longer than the topic's and Lambda's own retries take."""
+TOO_LITTLE_TIME = "too little time was left to call and to write down what came of it"
 
 
 class Sender:
@@ -67,6 +71,8 @@ class Sender:
         self._resting = resting
         self._clock = clock
         self._settling = Settling(store)
+        if not settings.poll:
+            _ = settings.callback_base_url  # a bad address shows before anything is claimed, not after
 
     def receive(self, event: Any, context: Any, invocation: Invocation) -> Result | list[Result]:
         """What Lambda hands over: a request by invoke, or the records of SNS. Raises TryLater."""
@@ -99,13 +105,14 @@ class Sender:
             raise
 
     def _handed_over(self, request: Request, now: float, invocation: Invocation) -> Result:
-        with self._nothing_rung_yet(request.message_id, now):
-            message = self._draft(request, now)
+        message = self._draft(request, now)
+        with self._nothing_rung_yet(message):
+            message = message.but(number_hash=self._caller.number_hash(request.mobile))
             plan = self._planner.plan(request, message, now)
         if not request.dry_run:
             return self._enter(request, message, plan, invocation)
-        would_be = _planned(message, plan, now).but(dry_run=True)
-        return reply.result(would_be.but(state=State.ACCEPTED) if plan.rings else would_be)
+        would_be = {State.CALLING: State.ACCEPTED, State.EXPIRED: State.REJECTED}
+        return reply.result(_planned(message, plan, now).but(state=would_be.get(plan.state, plan.state)))
 
     # Claim.
 
@@ -113,7 +120,7 @@ class Sender:
         """Puts the message where there is none; else goes by what is there."""
         for _ in range(3):
             now = self._clock()
-            self._time_left(plan, message, now, invocation)
+            self._time_left(plan, message, invocation)
             planned = _planned(message, plan, now)
             try:
                 with self._undone(planned):
@@ -130,7 +137,7 @@ class Sender:
                     except Changed:
                         continue  # somebody else was quicker: look again
             return self._go_on(request, planned, plan, invocation)
-        raise self._later(message, "the message is being changed by others", self._clock())
+        raise self._later(message, "the message is being changed by others")
 
     def _meet(self, request: Request, seen: Message, message: Message, plan: Plan, invocation: Invocation) -> Result:
         """A message of this id is there already. Raises Changed where it no longer is as it was seen."""
@@ -143,15 +150,17 @@ class Sender:
             return self._leased(seen, now)
         if not (waits or redial):
             return reply.result(seen, replayed=True)
-        with self._nothing_rung_yet(seen.message_id, now):
+        with self._nothing_rung_yet(seen):
             plan = self._plan_again(request, seen, plan, now, redial=redial)
         if redial and not plan.rings:
             return reply.result(seen, replayed=True)
-        self._time_left(plan, seen, now, invocation)
-        moved = _planned(seen.but(attempt=message.attempt, redials=seen.redials + redial), plan, now)
+        self._time_left(plan, seen, invocation)
+        moved = _planned(seen.but(attempt=message.attempt), plan, now)
         if redial:
-            # A receipt of the first call is told by when that call was made.
-            moved = moved.but(called_at=seen.called_at)
+            # A receipt of the first call is told by who made that call, and when.
+            moved = moved.but(
+                redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
+            )
         with self._undone(moved):
             if plan.stale:
                 self._planner.count_anew(plan.carriers[0], moved, now)
@@ -168,18 +177,19 @@ class Sender:
         if seen.expires_at is not None and seen.expires_at <= now:
             return expired()
         if redial:
-            return self._planner.plan(request, seen.but(redials=seen.redials + 1), now, avoid=seen.vendor)
-        if seen.redials:
-            return self._planner.plan(request, seen, now, avoid=None)
-        return plan
+            return self._planner.plan(request, seen.but(redials=1), now, avoid=seen.vendor)
+        return plan if plan.rings else self._planner.plan(request, seen, now)
 
     def _redial_due(self, seen: Message, now: float) -> bool:
-        """Whether an unknown message is to be rung once more, as its caller asked for."""
+        """Whether an unknown message is to be rung once more, as its caller asked for.
+
+        ``sweep`` decides when, for it alone looks whether a receipt is waiting for that number: it leaves a mark.
+        """
         return (
             seen.state is State.UNKNOWN
             and seen.on_unknown == "redial_once"
             and seen.redials == 0
-            and (seen.called_at or now) + self._settings.redial_after_seconds <= now
+            and seen.asked > now - REDIAL_MARK_SECONDS
             and (seen.expires_at is None or seen.expires_at > now)
         )
 
@@ -193,6 +203,8 @@ class Sender:
     def _go_on(self, request: Request, message: Message, plan: Plan, invocation: Invocation) -> Result:
         if not plan.rings:
             return reply.result(message)
+        if not self._caller.time_for_a_call(invocation):  # the claim took too long
+            return self._released(message, Fault(Code.VENDOR_UNAVAILABLE, TOO_LITTLE_TIME))
         try:
             return self._ring(request, message, plan.carriers, invocation)
         except Changed as changed:  # no longer ours: a sweep gave it up, or a receipt settled it
@@ -258,20 +270,23 @@ class Sender:
             "look_at": now + self._settings.question_times[0],
             "updated_at": now,
         }
-        meets = not vendor.own_address
-        if meets:
+        if vendor.own_address:
+            return self._written(message, State.ACCEPTED, changes)
+        try:
             settled = self._settling.meet(message, vendor.name, call_id, now)
-            if settled is not None:
-                return settled
-        return self._written(message, State.ACCEPTED, changes, meets=meets)
+        except AwsUnavailable as error:
+            # Kept first: the table may take its time to fail again, and the letter links the call id as well.
+            self._kept(Kind.OUTCOME, letters.outcome(message, State.ACCEPTED, changes, meets=True), str(error))
+            settled = None
+        return settled or self._written(message, State.ACCEPTED, changes, meets=True)
 
-    def _unknown(self, message: Message, fault: Fault) -> Message:
+    def _unknown(self, message: Message, fault: Fault, **changes: Any) -> Message:
         now = self._clock()
-        changes = {"error": fault.as_dict(), "look_at": message.called_at, "updated_at": now}
+        changes |= {"error": fault.as_dict(), "look_at": message.called_at, "updated_at": now}
         return self._written(message, State.UNKNOWN, changes)
 
     def _refused(self, message: Message, fault: Fault) -> Message:
-        """Never rung; but after a redial the first call may have rung, so that nobody can say."""
+        """Never rung; but where this was a redial the first call may have rung, so that nobody can say."""
         now = self._clock()
         if message.redials:
             return self._unknown(message, _first_call_may_have_rung(fault))
@@ -279,13 +294,20 @@ class Sender:
         return self._written(message, State.REJECTED, changes)
 
     def _released(self, message: Message, fault: Fault) -> Result:
-        """Raises TryLater, unless something surer was written meanwhile."""
+        """Raises TryLater, unless something surer was written meanwhile; a redial that did not ring is none."""
+        if message.redials:
+            return reply.result(self._redial_undone(message, fault))
         now = self._clock()
         changes = {"error": fault.as_dict(), "look_at": message.expires_at, "updated_at": now}
         result = reply.result(self._written(message, State.RELEASED, changes))
         if result["status"] != PUBLIC_STATUS[State.RELEASED]:
             return result
         raise TryLater(_text(result))
+
+    def _redial_undone(self, message: Message, fault: Fault) -> Message:
+        """Unknown as before, and still to be redialled: the call just tried provably rang nobody."""
+        undone = {"redials": 0, "vendor": message.earlier_vendor, "earlier_vendor": None, "redialled_at": None}
+        return self._unknown(message, _first_call_may_have_rung(fault), **undone)
 
     def _written(self, message: Message, state: State, changes: dict[str, Any], *, meets: bool = False) -> Message:
         """Writes the outcome, or keeps it in the outbox; with neither, the lease runs out and a receipt may tell."""
@@ -298,11 +320,11 @@ class Sender:
     # What goes wrong before the call.
 
     @contextmanager
-    def _nothing_rung_yet(self, message_id: str, now: float) -> Iterator[None]:
+    def _nothing_rung_yet(self, message: Message) -> Iterator[None]:
         try:
             yield
         except AwsUnavailable as error:
-            raise self._later(Message(message_id, State.RELEASED, now), str(error), now) from None
+            raise self._later(message, str(error)) from None
 
     @contextmanager
     def _undone(self, claimed: Message) -> Iterator[None]:
@@ -313,32 +335,29 @@ class Sender:
             why = str(error)
         else:
             return
-        now = self._clock()
-        later = self._later(claimed, why, now)
-        if claimed.state is State.CALLING:
-            fault = Fault(Code.VENDOR_UNAVAILABLE, f"AWS did not answer before the call: {why}")
-            free = claimed.but(
-                state=State.RELEASED,
-                lease=None,
-                look_at=claimed.expires_at,
-                error=fault.as_dict(),
-                updated_at=now,
-            )
-            try:
-                self._store.put_released(free)
-            except Changed:
-                pass  # not ours, or something surer is there
-            except AwsUnavailable as error:
-                self._kept(Kind.RELEASE, letters.release(free), str(error))
+        later = self._later(claimed, why)
+        if claimed.redials:
+            self._redial_undone(claimed, Fault(Code.VENDOR_UNAVAILABLE, why))
+        elif claimed.state is State.CALLING:
+            self._claim_undone(claimed, json.loads(str(later))["error"])
         raise later
 
-    def _time_left(self, plan: Plan, message: Message, now: float, invocation: Invocation) -> None:
-        if plan.rings and not self._caller.time_for_a_call(invocation):
-            raise self._later(message, "too little time was left to call and to write down what came of it", now)
+    def _claim_undone(self, claimed: Message, error: dict[str, Any]) -> None:
+        now = self._clock()
+        free = claimed.but(state=State.RELEASED, lease=None, look_at=claimed.expires_at, error=error, updated_at=now)
+        try:
+            with suppress(Changed):  # not ours, or something surer is there
+                self._store.put_released(free)
+        except AwsUnavailable as unavailable:
+            self._kept(Kind.RELEASE, letters.release(free), str(unavailable))
 
-    def _later(self, message: Message, why: str, now: float) -> TryLater:
+    def _time_left(self, plan: Plan, message: Message, invocation: Invocation) -> None:
+        if plan.rings and not self._caller.time_for_a_call(invocation):
+            raise self._later(message, TOO_LITTLE_TIME)
+
+    def _later(self, message: Message, why: str) -> TryLater:
         fault = Fault(Code.VENDOR_UNAVAILABLE, f"not handed over: {why}", message.vendor)
-        waiting = message.but(state=State.RELEASED, error=fault.as_dict(), updated_at=now)
+        waiting = message.but(state=State.RELEASED, error=fault.as_dict(), updated_at=self._clock())
         return TryLater(_text(reply.result(waiting)))
 
     def _kept(self, kind: Kind, content: letters.Content, why: str) -> None:
@@ -365,7 +384,7 @@ class Sender:
         if invalid.dry_run:
             return reply.result(message)
         try:
-            with self._nothing_rung_yet(message.message_id, now):
+            with self._nothing_rung_yet(message):
                 self._store.put_new(message)
         except Changed as changed:
             seen = changed.message
@@ -380,7 +399,7 @@ class Sender:
         return reply.not_stored(message_id, State.REJECTED, fault, now)
 
     def _draft(self, request: Request, now: float) -> Message:
-        """The message as it would be stored, without what a plan decides. Raises AwsUnavailable."""
+        """The message as it would be stored, without the hash of its number and what a plan decides."""
         expires_at = request.expires_at.timestamp() if request.expires_at else now + DAY
         keep_until = max(now + self._settings.retention_days * DAY, expires_at + DAY)
         return Message(
@@ -389,13 +408,13 @@ class Sender:
             now,
             fingerprint=parse.fingerprint(request),
             request=parse.to_json(request),
-            number_hash=numbers.keyed_hash(self._caller.keyring().number_key, request.mobile),
             template=request.form.template if isinstance(request.form, Catalogue) else None,
             notify_data=request.notify_data,
             on_unknown=request.on_unknown or "stop",
             attempt=_attempt(),
             expires_at=expires_at,
             ttl=int(keep_until),
+            dry_run=request.dry_run,
         )
 
     def _noted(self, result: Result, invocation: Invocation) -> Result:
@@ -426,27 +445,20 @@ _METRICS = {
 
 
 def _planned(message: Message, plan: Plan, now: float) -> Message:
-    """The message as the plan has it. After a redial nothing is "never rung" any more."""
-    state, error = plan.state, plan.error
-    if message.redials and state in {State.REJECTED, State.EXPIRED} and error:
-        state, error = State.UNKNOWN, _first_call_may_have_rung(error)
+    """The message as the plan has it."""
     rings = plan.rings
-    look_at = {
-        State.CALLING: now + LEASE_SECONDS,
-        State.DUE: plan.deferred_until,
-        State.UNKNOWN: message.called_at,
-    }.get(state)
+    look_at = {State.CALLING: now + LEASE_SECONDS, State.DUE: plan.deferred_until}.get(plan.state)
     vendor = plan.carriers[0].vendor.name if rings else plan.error.vendor if plan.error else None
     return message.but(
-        state=state,
+        state=plan.state,
         vendor=vendor,
         lease=now + LEASE_SECONDS if rings else None,
         called_at=now if rings else message.called_at,
         look_at=look_at,
-        error=error.as_dict() if error else None,
+        error=plan.error.as_dict() if plan.error else None,
         deferred_until=plan.deferred_until,
         # What will never be sent again needs no number and no text.
-        request=message.request if rings or state is State.DUE else "",
+        request=message.request if rings or plan.state is State.DUE else "",
         updated_at=now,
     )
 
@@ -465,7 +477,7 @@ def _fault(carrier: Carrier, outcome: Outcome) -> Fault:
 
 
 def _first_call_may_have_rung(fault: Fault) -> Fault:
-    why = f"the first call may have rung; the second was not made: {fault.message}"
+    why = f"the first call may have rung; the second did not: {fault.message}"
     return Fault(Code.OUTCOME_UNKNOWN, why, fault.vendor, fault.vendor_code, fault.vendor_message)
 
 

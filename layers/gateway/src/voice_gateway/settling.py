@@ -114,8 +114,7 @@ class Settling:
     def meet(self, message: Message, vendor: str, call_id: str, now: float) -> Message | None:
         """Links a call id to its message, and applies a receipt that was quicker: then the message as it is now.
 
-        None where no receipt was there, so that the outcome is still to be written. A link that could not be written
-        is made by the sweep: the outcome, once written, carries the call id.
+        None where no receipt was there, so that the outcome is still to be written. Raises AwsUnavailable.
         """
         try:
             meeting = self._store.link(vendor, call_id, message)
@@ -125,6 +124,4 @@ class Settling:
             return self._store.message(message.message_id)
         except Changed:
             log.error("a call id is another message's already", extra={"message_id": message.message_id})
-        except AwsUnavailable as error:
-            log.warning("not linked yet", extra={"message_id": message.message_id, "why": str(error)})
         return None

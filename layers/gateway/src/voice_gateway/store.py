@@ -185,8 +185,10 @@ class Store:
         )
 
     def touch(self, seen: Message, changes: Mapping[str, Any]) -> Message:
-        """Notes something about a message that stays in its state. Raises Changed."""
-        return self._change_message(seen.message_id, changes, "#st = :seen", seen=seen.state)
+        """Notes something about a message whose state and attempt stay. Raises Changed."""
+        return self._change_message(
+            seen.message_id, changes, "#st = :seen AND #attempt = :mine", seen=seen.state, mine=seen.attempt
+        )
 
     # Receipts.
 
@@ -195,7 +197,7 @@ class Store:
         changes = {
             "state": receipt.state,
             "vendor": receipt.vendor,
-            "call_id": receipt.call_id,
+            **({"call_id": receipt.call_id} if receipt.call_id else {}),
             "linked_by": linked_by,
             "reason": receipt.reason,
             "receipt": receipt.as_dict(),
@@ -230,7 +232,7 @@ class Store:
         try:
             return self._change_meeting(
                 receipt.vendor,
-                receipt.call_id,
+                receipt.call_id or "",
                 first={"receipt": text, "rhash": rhash, "ttl": ttl},
                 add_receipt=text,
                 when="attribute_not_exists(#receipts) OR contains(#receipts, :text) OR size(#receipts) < :most",
@@ -300,10 +302,15 @@ class Store:
         return Counted.NEW
 
     def count_anew(self, quota: Quota, now: float) -> None:
-        """Sets a counted message's time to that of the attempt that is about to ring, by compare and swap."""
+        """Sets a counted message's time to that of the attempt that is about to ring, by compare and swap.
+
+        Raises AwsUnavailable also where others took its place meanwhile: then the call would be one too many.
+        """
         for _ in range(4):
             seen = _counted(self._get(quota.pk) or {}, quota.cap)
             rest = [pair for pair in seen if pair[0] != quota.key]
+            if len(rest) >= quota.cap and min(at for _, at in rest) > now - DAY:
+                raise AwsUnavailable("the quota filled up meanwhile")
             pairs = [(quota.key, now), *rest][: quota.cap]
             names = {
                 f"{name}{at}": value for at, pair in enumerate(pairs, 1) for name, value in zip("mt", pair, strict=True)

@@ -160,7 +160,8 @@ class Jumdata(Vendor):
         message = field(fields, text_field)[:200] or _STATUS[status]
         return Receipt(
             vendor=self.name,
-            call_id=call_id(field(fields, "callId")),
+            # The address names the message, so that a callback without its call id says enough.
+            call_id=call_id(field(fields, "callId")) if field(fields, "callId") else None,
             delivered=status == "0",
             reason=None if status == "0" else FAILURES.get(detail, "unknown"),
             code=status,

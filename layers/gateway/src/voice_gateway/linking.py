@@ -1,0 +1,121 @@
+"""Receipts that came before anybody knew whose they are (shared/protocol.md, Sweep).
+
+They wait at their call id. Sooner or later the message is known there, or an accepted message turns out to carry that
+call id; and where the call id was never learnt, for the reply was lost, the number tells, if it can only be one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from voice_gateway.model import Message, State
+from voice_gateway.observability import Record
+from voice_gateway.settling import Settling
+from voice_gateway.store import Changed, Meeting, Store
+
+OLDEST = 26 * 3600.0
+"""Seconds after which a waiting receipt or an unknown message meets nobody any more."""
+_AFTER_A_CALL = 3600.0
+"""A receipt belongs to a call of the hour before it."""
+
+
+class Linking:
+    """Brings waiting receipts and messages together. ``patience`` seconds are left to the sender, which knows best."""
+
+    def __init__(self, store: Store, settling: Settling, *, by_number: bool, patience: float) -> None:
+        self._store = store
+        self._settling = settling
+        self._by_number = by_number
+        self._patience = patience
+
+    def waiting_for(self, now: float) -> set[tuple[str, str | None]]:
+        """Vendor and number hash of each receipt that waits."""
+        return {(meeting.vendor, meeting.rhash) for meeting in self._waiting(now)}
+
+    def link(self, now: float, record: Record) -> None:
+        """Settles what can be settled; counts what stays open. Raises AwsUnavailable."""
+        orphans = []
+        for meeting in self._waiting(now):
+            if meeting.message is None:
+                orphans.append(meeting)
+            else:
+                self._apply(meeting, "call_id", now, record)
+        orphans = self._link_accepted(orphans, now, record)
+        if self._by_number:
+            self._link_by_number(orphans, now, record)
+
+    def _waiting(self, now: float) -> list[Meeting]:
+        return list(self._store.waiting(now, since=now - OLDEST))
+
+    def _link_accepted(self, orphans: list[Meeting], now: float, record: Record) -> list[Meeting]:
+        """A message that carries the call id lacks only the link. Returns the others."""
+        if not orphans:
+            return []
+        accepted = {(m.vendor, m.call_id): m for m in self._store.messages(State.ACCEPTED, now + OLDEST)}
+        left = []
+        for meeting in orphans:
+            message = accepted.get((meeting.vendor, meeting.call_id))
+            if message is None:
+                left.append(meeting)
+            else:
+                self._link(meeting, message, "call_id", now, record)
+        return left
+
+    def _link_by_number(self, orphans: list[Meeting], now: float, record: Record) -> None:
+        """Only where it can be one message alone; else the receipts are counted, and shown by ``status``."""
+        unknown = list(self._store.messages(State.UNKNOWN, now, since=now - OLDEST))
+        waiting: dict[tuple[str, str | None], list[Meeting]] = defaultdict(list)
+        for meeting in orphans:
+            waiting[meeting.vendor, meeting.rhash].append(meeting)
+        open_: dict[str, int] = {}
+        for (_, rhash), rivals in waiting.items():
+            if rhash is None or min(_since(meeting) for meeting in rivals) > now - self._patience:
+                continue
+            candidates = {m.message_id: m for meeting in rivals for m in unknown if could_be(meeting, m)}
+            if len(candidates) == 1 and len(rivals) <= 1 + next(iter(candidates.values())).redials:
+                (message,) = candidates.values()
+                for meeting in sorted(rivals, key=_since):
+                    if could_be(meeting, message):
+                        self._link(meeting, message, "number", now, record)
+            else:
+                open_ |= dict.fromkeys(candidates, len(rivals))
+        self._show(unknown, open_, record)
+
+    def _show(self, unknown: Iterable[Message], open_: dict[str, int], record: Record) -> None:
+        """How many receipts might be a message's, and nobody can tell."""
+        for message in unknown:
+            count = open_.get(message.message_id, 0)
+            if message.unlinked != count:
+                try:
+                    self._store.touch(message, {"unlinked": count})
+                except Changed:
+                    continue
+                if count:
+                    record.count("UnlinkedReceipts")
+
+    def _link(self, meeting: Meeting, message: Message, linked_by: str, now: float, record: Record) -> None:
+        try:
+            linked = self._store.link(meeting.vendor, meeting.call_id, message)
+        except Changed:
+            return  # it is another's meanwhile; the next run applies it
+        self._apply(linked, linked_by, now, record)
+
+    def _apply(self, meeting: Meeting, linked_by: str, now: float, record: Record) -> None:
+        settled = self._settling.at_meeting(meeting, now, linked_by=linked_by)
+        self._store.unmark(meeting)
+        record.count(f"Receipt{settled.title()}")
+
+
+def could_be(meeting: Meeting, message: Message) -> bool:
+    """Same number, a vendor that may have rung it, no call id known, and a receipt of the hour after the call."""
+    called_at = message.called_at or 0.0
+    latest = (message.redialled_at or called_at) + _AFTER_A_CALL
+    return (
+        meeting.vendor in {message.vendor, message.earlier_vendor}
+        and message.number_hash == meeting.rhash
+        and message.call_id is None
+        and called_at <= _since(meeting) <= latest
+    )
+
+
+def _since(meeting: Meeting) -> float:
+    return meeting.waiting or 0.0
