@@ -51,9 +51,10 @@ def invocation(context: Any, story: str) -> Iterator[Record]:
 
 
 def emit(service: str, record: Record, **dimensions: str) -> None:
-    """Writes the line: metrics with the dimensions ``service`` and those given, and the fields beside them."""
+    """Writes the line: metrics with the dimensions stack, service and those given, and the fields beside them."""
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=service)
-    for name, dimension in dimensions.items():
+    stack = os.environ.get("STACK_NAME", "voice-gateway")
+    for name, dimension in {"stack": stack, **dimensions}.items():
         metrics.add_dimension(name=name, value=dimension)
     for name, count in record.counts.items():
         unit = MetricUnit.Milliseconds if name.endswith("Ms") else MetricUnit.Count
