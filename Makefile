@@ -52,7 +52,7 @@ demo: $(READY) ## Show the whole gateway at work on this machine, in about a min
 
 .PHONY: test
 test: $(READY) ## Run all tests, the local stack included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 .PHONY: check
 check: $(READY) ## Check format, style, types, layering and template; writes nothing

@@ -155,6 +155,14 @@ def sweeps_a_link(stack: Stack) -> None:
     assert not [r for r in records(stack, "sweep") if r.get("message") == "not linked yet" and message_id in str(r)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def catcher(gateway: Stack) -> "Catcher":
+    """A function of the tests' own on the gateway's triggers; there from the start, for schedules take their minute."""
+    catcher = Catcher(gateway)
+    catcher.watch()
+    return catcher
+
+
 # function → action → what fails without it. None: not enforced by the local server; asserted on the translated
 # template instead (tests/template), which also fixes that these grants are all there are.
 NEEDED: dict[str, dict[str, Scenario | None]] = {
@@ -267,10 +275,7 @@ def endpoint(stack: Stack, vendor: str, address: str) -> Iterator[None]:
 # The events under events/ are what the triggers really deliver.
 
 
-def test_the_events_are_what_the_triggers_deliver(gateway: Stack) -> None:
-    """Each trigger delivers to a function of the test's own, which logs what it gets."""
-    catcher = Catcher(gateway)
-    catcher.watch()
+def test_the_events_are_what_the_triggers_deliver(gateway: Stack, catcher: "Catcher") -> None:
     gateway.aws.sns.publish(
         TopicArn=gateway.description["notify_topic_arn"],
         Message=json.dumps({"message_id": new_id(), "mobile": free_number(), **SHIPPED}),
@@ -289,7 +294,7 @@ def test_the_events_are_what_the_triggers_deliver(gateway: Stack) -> None:
     for name, looks in wanted.items():
         delivered = until(partial(catcher.caught, looks), within=75, what=f"the event of {name}")
         sample = json.loads((ROOT / "events" / f"{name}.json").read_text())
-        differences = list(unlike(delivered, sample, name))
+        differences = [each for each in unlike(delivered, sample, name) if each not in ONLY_HERE]
         assert not differences
 
 
@@ -316,6 +321,10 @@ def handler(event, context):
 # Values that change from one delivery to the next, and what depends on who sends the request.
 _FREE = {"headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters", "NewImage"}
 _FREE |= {"OldImage", "identity", "pathParameters", "detail", "MessageAttributes"}
+
+
+# The local server's own: AWS gives a version in the events of HTTP APIs, not of REST APIs.
+ONLY_HERE = {f"callback_{name}.version: not in the sample" for name in ("dxtong", "jumdata_post", "jumdata_get")}
 
 
 def unlike(delivered: Any, sample: Any, where: str) -> Any:

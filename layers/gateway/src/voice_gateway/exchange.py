@@ -55,6 +55,11 @@ class _Gate:
             self._socket = connection.sock
             self.passed = True
 
+    def arrived(self) -> bool:
+        """Called with a reply in hand: False where it comes too late, for then giving up may have cut it short."""
+        with self._lock:
+            return not self._shut
+
     def shut(self) -> None:
         """Gives the exchange up: nothing is sent any more, and a read that waits ends."""
         with self._lock:
@@ -71,22 +76,24 @@ class _Exchange:
         self._deadline = time.monotonic() + deadline_seconds
         self._gate = _Gate()
         self._reply: HttpReply | None = None
-        self._why = "the deadline passed"
+        self._why = ""
 
     def run(self) -> HttpReply:
         """The whole reply. Raises NotConnected or ReplyLost; their texts hold no address, field or secret."""
         thread = threading.Thread(target=self._carry, name="exchange", daemon=True)
         thread.start()
         thread.join(self._left())
-        if thread.is_alive():
-            self._gate.shut()
+        why = "the deadline passed" if thread.is_alive() else self._why
+        self._gate.shut()
         if self._reply is not None:
             return self._reply
-        raise (ReplyLost if self._gate.passed else NotConnected)(self._why)
+        raise (ReplyLost if self._gate.passed else NotConnected)(why)
 
     def _carry(self) -> None:
         try:
-            self._reply = self._exchange()
+            reply = self._exchange()
+            if self._gate.arrived():
+                self._reply = reply
         except Exception as error:  # noqa: BLE001 -- whatever happened, the gate knows whether anything was sent
             # The type only: requests and urllib3 put the address, and so secrets, into their texts.
             self._why = type(error).__name__ if not isinstance(error, ReplyLost) else str(error)

@@ -18,6 +18,8 @@ _FIELDS = frozenset(
     | {"notify_data", "on_unknown", "expires_at", "dry_run"}
 )
 _LONGEST_NOTIFY_DATA = 1024
+_LARGEST = 65536
+"""Bytes of a normalised request: an item of the table has its limit. A text that long is refused as a text."""
 
 
 class InvalidRequest(Exception):
@@ -81,7 +83,11 @@ class _Reader:
         }
         if self._faults:
             raise self._invalid()
-        return Request(**values)
+        request = Request(**values)
+        if not isinstance(request.form, Text) and len(to_json(request).encode()) > _LARGEST:
+            self._fault(f"params: the request is over {_LARGEST} bytes")
+            raise self._invalid()
+        return request
 
     def _checked(self, name: str, check: Callable[[Any], Any]) -> Any:
         """A field's value as ``check`` gives it; None where the field is absent or at fault."""
@@ -123,6 +129,8 @@ class _Reader:
             self._fault("params: must be an object of named values")
             return None
         values = {str(key): self._value(f"params.{key[:64]}", value) for key, value in params.items()}
+        if not all(_writable(name) for name in values):
+            self._fault("params: names must be text that UTF-8 can write")
         return Catalogue(name, values) if name else None
 
     def _text(self) -> Form | None:
@@ -150,7 +158,8 @@ class _Reader:
             return ""
 
     def _fault(self, rule: str, code: Code = Code.INVALID_REQUEST) -> None:
-        self._faults.append((code, rule))
+        # What a fault says of a request is stored, logged and published: it must be text that UTF-8 can write.
+        self._faults.append((code, rule.encode("utf-8", "replace").decode()))
 
     def _invalid(self) -> InvalidRequest:
         """One fault alone keeps the code of its own; several are one ``invalid_request`` that lists them."""
@@ -165,11 +174,17 @@ def _encodable(value: Any) -> str:
     """A string that UTF-8 can write: JSON lets half a surrogate pair through, which no vendor could be sent."""
     if not isinstance(value, str):
         raise ValueError("must be a string")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be a text that UTF-8 can write") from None
+    if not _writable(value):
+        raise ValueError("must be a text that UTF-8 can write")
     return value
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str:
@@ -258,5 +273,8 @@ def _without_id(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    try:
+        canonical = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    except RecursionError:  # only a bad request is nested like that
+        canonical = "nested too deeply"
     return hashlib.sha256(canonical.encode()).hexdigest()

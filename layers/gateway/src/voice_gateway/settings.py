@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from voice_gateway.errors import SettingsError
 
 _A_DAY = 86400
-_HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+_HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What every vendor promises, held against the bytes that vendors send."""
