@@ -1,4 +1,4 @@
-"""Fixtures: a gateway on moto, and one simulator a vendor for the whole session."""
+"""Fixtures: a gateway on moto, and one simulator a vendor for each module."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from local.simulators.jumdata import JumdataSimulator
 from tests.gateway import Gateway, deployed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def simulators() -> Iterator[tuple[DxtongSimulator, JumdataSimulator]]:
     with (
         DxtongSimulator(slow_seconds=3, balance=100000) as dxtong,

@@ -14,6 +14,8 @@ from tests.gateway import ROOT, STACK, Gateway
 
 @pytest.fixture(autouse=True)
 def restored(dxtong: DxtongSimulator, jumdata: JumdataSimulator) -> Iterator[None]:
+    dxtong.configure(balance=100000)
+    jumdata.configure(balance=100000)
     yield
     dxtong.configure(balance=100000, api_key="sandbox-key")
     jumdata.configure(balance=100000)
