@@ -16,7 +16,7 @@ from tests.gateway import ROOT, SECRETS, STACK, Gateway
 
 KEYRING = Keyring.from_secret(json.dumps(SECRETS["callback"]))
 
-# vendors/README.md, "What each code means to a caller".
+# docs/vendors.md.
 DXTONG_REASONS = {
     "0": "unknown",
     "-1": "powered_off",

@@ -1,4 +1,4 @@
-"""Every rule of a request (design section 4)."""
+"""Every rule of a request (docs/using.md)."""
 
 import dataclasses
 import datetime

@@ -72,7 +72,7 @@ def test_999_decides_nothing() -> None:
     assert isinstance(answered(999, "余额不足请充值"), Unknown)
 
 
-# What a 400 is about stands in its msg only (vendors/README.md).
+# What a 400 is about stands in its msg only (docs/vendors.md).
 @pytest.mark.parametrize(
     ("message", "error", "refusal"),
     [

@@ -1,4 +1,4 @@
-"""The story of the callbacks: verify, keep, and only then answer ``success`` (design section 7).
+"""The story of the callbacks: verify, keep, and only then answer ``success`` (docs/protocol.md).
 
 Whoever does not hold a token of ours costs no request to AWS and learns nothing; whatever comes with one is never lost:
 it goes to the table, else to the outbox, and what cannot be read goes to the dead letters as it came.

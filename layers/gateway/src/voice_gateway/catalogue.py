@@ -1,4 +1,4 @@
-"""The template catalogue: one SSM parameter a template, cached 5 minutes (design section 4)."""
+"""The template catalogue: one SSM parameter a template, cached 5 minutes (docs/using.md)."""
 
 import json
 import re

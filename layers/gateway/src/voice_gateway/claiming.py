@@ -1,4 +1,4 @@
-"""May we ring? The claim, and what a message that is there already answers (shared/protocol.md, Send, step 2).
+"""May we ring? The claim, and what a message that is there already answers (docs/protocol.md, Sending, step 2).
 
 Only the holder of a fresh claim may ring. It is one conditional write: of two senders one wins, and the other learns
 what is there. A claim of which nobody knows whether it was applied is undone.

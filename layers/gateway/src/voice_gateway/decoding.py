@@ -1,6 +1,6 @@
 """What vendors send, as text and then as fields: JSON, form and XML, in UTF-8 or the GBK family.
 
-Numbers come as numbers or as strings, namespaces and byte order marks come and go (vendors/README.md), so every value
+Numbers come as numbers or as strings, namespaces and byte order marks come and go (docs/vendors.md), so every value
 is text here and every name is bare.
 """
 

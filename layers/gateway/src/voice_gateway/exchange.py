@@ -2,7 +2,7 @@
 
 requests' own timeout is per read, and a resolver knows none, so the exchange runs in a thread that is given up at the
 deadline. A gate between connecting and sending decides which side wins: once the exchange is given up nothing can be
-sent any more, so what was given up before the gate is provably not sent (design section 6).
+sent any more, so what was given up before the gate is provably not sent (docs/protocol.md).
 """
 
 import socket

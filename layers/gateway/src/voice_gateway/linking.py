@@ -1,4 +1,4 @@
-"""Receipts that came before anybody knew whose they are (shared/protocol.md, Sweep).
+"""Receipts that came before anybody knew whose they are (docs/protocol.md, Sweep).
 
 They wait at their call id. Sooner or later the message is known there, or an accepted message turns out to carry that
 call id; and where the call id was never learnt, for the reply was lost, the number tells, if it can only be one.

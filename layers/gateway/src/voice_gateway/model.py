@@ -15,7 +15,7 @@ CHINA = datetime.timezone(datetime.timedelta(hours=8), "UTC+8")
 
 
 class State(StrEnum):
-    """What the calls table holds of a message; protocol.md's table of transitions is the whole truth of it."""
+    """What the calls table holds of a message; the transitions are in docs/protocol.md."""
 
     DUE = "due"
     """Kept until a vendor's hours begin."""
@@ -40,11 +40,11 @@ class State(StrEnum):
 FINAL = frozenset({State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED})
 
 PUBLIC_STATUS = {State.DUE: "deferred", State.RELEASED: "deferred", State.CALLING: "submitting"}
-"""Where a result's ``status`` differs from the state (design section 5)."""
+"""Where a result's ``status`` differs from the state (docs/using.md)."""
 
 
 class Code(StrEnum):
-    """Every ``error.code`` that a result can carry (design section 5)."""
+    """Every ``error.code`` that a result can carry (docs/using.md)."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_MOBILE = "invalid_mobile"
@@ -130,7 +130,7 @@ OnUnknown = Literal["stop", "redial_once"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks for (design section 4), checked and normalised; defaults are not filled in."""
+    """What a caller asks for (docs/using.md), checked and normalised; defaults are not filled in."""
 
     message_id: str
     mobile: str = field(repr=False)
@@ -181,7 +181,7 @@ class Call:
     notify_url: str | None = field(default=None, repr=False)
 
 
-# The four outcomes of a call (design section 6). Each says whether the phone may be rung again.
+# The four outcomes of a call (docs/protocol.md). Each says whether the phone may be rung again.
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Accepted:
 
 
 class RefusalClass(StrEnum):
-    """What a vendor's refusal means for the message (vendors/README.md)."""
+    """What a vendor's refusal means for the message (docs/vendors.md)."""
 
     FINAL = "F"
     """The number's or the text's fault: no other vendor is asked."""

@@ -15,7 +15,7 @@ def normalise(text: str) -> str | None:
 
 
 def keyed_hash(number_key: str, mobile: str) -> str:
-    """What stands for a number in keys. Keyed, for eleven digits are soon tried through (design section 8)."""
+    """What stands for a number in keys. Keyed, for eleven digits are soon tried through."""
     return hmac.new(number_key.encode(), b"number:" + mobile.encode(), hashlib.sha256).hexdigest()[:32]
 
 

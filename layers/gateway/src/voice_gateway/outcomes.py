@@ -1,6 +1,6 @@
 """What came of a call, written down: in the table, else in the outbox, under the protocol's conditions.
 
-Each way out of a call leaves a state behind that says what is known, and no more (shared/protocol.md, Send, step 5).
+Each way out of a call leaves a state behind that says what is known, and no more (docs/protocol.md, Sending, step 5).
 """
 
 import json

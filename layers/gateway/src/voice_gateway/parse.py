@@ -1,4 +1,4 @@
-"""A request as it comes in, checked as a whole and normalised (design section 4)."""
+"""A request as it comes in, checked as a whole and normalised (docs/using.md)."""
 
 import datetime
 import hashlib

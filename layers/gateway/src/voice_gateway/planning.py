@@ -1,7 +1,7 @@
 """What would be done with a message now: ring, by whom, or why not. Counts the call in the number's quota.
 
 The quota is looked at before a claim is made: it halves the crashes that end ``unknown`` with no ring, and the call
-over the cap never reaches the vendor, whose lock each attempt would prolong (shared/protocol.md, Send).
+over the cap never reaches the vendor, whose lock each attempt would prolong (docs/protocol.md, Sending).
 """
 
 from dataclasses import dataclass

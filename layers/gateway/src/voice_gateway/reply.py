@@ -1,4 +1,4 @@
-"""A message as its caller sees it: the result of design section 5, every field always there."""
+"""A message as its caller sees it: the result of docs/using.md, every field always there."""
 
 import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The story of ``send``: look and count, claim, call, link, outcome (shared/protocol.md, Send)."""
+"""The story of ``send``: look and count, claim, call, link, outcome (docs/protocol.md, Sending)."""
 
 import json
 import time

@@ -102,7 +102,7 @@ class Settings:
     def callback_secret(self) -> str:
         return self.text("CALLBACK_SECRET_ARN")
 
-    # How the gateway behaves: design.md section 8 has the same names in CamelCase, and the defaults.
+    # How the gateway behaves: template.yaml has the same names in CamelCase, and the defaults.
 
     @property
     def vendor_order(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Tokens in callback addresses: what stands in for the signature that neither vendor gives (design section 7).
+"""Tokens in callback addresses: what stands in for the signature that neither vendor gives (docs/protocol.md).
 
 A token is text over ``A-Za-z0-9_.-``: fields joined by dots, the last of which is an HMAC-SHA256 over the text of
 the others. It is compared as text, so a second spelling of the same bytes is a forgery.

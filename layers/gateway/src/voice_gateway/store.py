@@ -1,4 +1,4 @@
-"""The calls table: every write the protocol knows, each one conditional write of a single item (shared/protocol.md).
+"""The calls table: every write the protocol knows, each one conditional write of a single item (docs/protocol.md).
 
 Four kinds of item share the key ``pk``: ``MSG#<message id>`` a message, ``CALL#<vendor>#<call id>`` the point where
 message and receipt meet, ``QUOTA#<vendor>#<line>#<number hash>`` a number's latest calls, ``BALANCE#<vendor>`` the

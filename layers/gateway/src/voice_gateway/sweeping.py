@@ -1,4 +1,4 @@
-"""The story of ``sweep``: once a minute, whatever nobody else will look at again (shared/protocol.md, Sweep).
+"""The story of ``sweep``: once a minute, whatever nobody else will look at again (docs/protocol.md, Sweep).
 
 Each part stands alone, and so does each message in it: what fails is noted, and the next run does it.
 """

@@ -117,7 +117,7 @@ class Vendor(ABC):
     # The path that is the same for all.
 
     def submit(self, call: Call, credentials: Credentials, exchange: Exchange, now: float) -> Outcome:
-        """Sends one request and decides its one outcome of four (design section 6). Never raises."""
+        """Sends one request and decides its one outcome of four (docs/protocol.md). Never raises."""
         try:
             reply = exchange(self.submit_request(call, credentials, now))
         except NotConnected as error:
@@ -197,5 +197,5 @@ def call_id(value: str) -> str:
 
 
 def _readable(status: int) -> bool:
-    """2xx and 4xx are read; the rest says nothing for certain, whatever its body (vendors/README.md)."""
+    """2xx and 4xx are read; the rest says nothing for certain, whatever its body (docs/vendors.md)."""
     return 200 <= status < 300 or 400 <= status < 500

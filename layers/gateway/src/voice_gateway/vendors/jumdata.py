@@ -1,5 +1,5 @@
 """jumdata (聚美智数), voice notification with a random caller. Sections are those of the vendor's page,
-shared/vendors/000_….txt; balance and result query are from its other public pages (shared/vendors/README.md).
+语音通知-随机主叫; balance and result query are from its other public pages (docs/vendors.md).
 
 The signature does not cover the body, so calls go by POST: a GET would put signature and number into access logs.
 Each call carries its own callback address, which names the message.
