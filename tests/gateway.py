@@ -130,7 +130,6 @@ def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:
         "VENDOR_ORDER": "dxtong,jumdata",
         "VENDOR_DEADLINE_SECONDS": "1",
         "CALLBACK_BASE_URL": "http://127.0.0.1:9",
-        "POWERTOOLS_METRICS_NAMESPACE": "VoiceGateway",
     }
 
 

@@ -118,8 +118,10 @@ def test_a_vendor_that_the_template_does_not_name_is_not_asked() -> None:
     assert found.order == ("dxtong",)
 
 
-def test_a_vendor_that_there_is_not_is_left_out() -> None:
-    assert router(VENDOR_ORDER="gone,dxtong").route(request(Text("1125")), None, NOON).order == ("dxtong",)
+def test_a_vendor_that_there_is_not_is_a_wrong_setting() -> None:
+    """A slip in the order would go unseen until the one vendor that is left has no credit."""
+    with pytest.raises(SettingsError, match="VENDOR_ORDER names gone"):
+        router(VENDOR_ORDER="gone,dxtong").route(request(Text("1125")), None, NOON)
 
 
 def test_a_vendor_that_is_not_in_the_order_is_not_asked() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from voice_gateway import vendors
-from voice_gateway.errors import AwsUnavailable
+from voice_gateway.errors import AwsUnavailable, SettingsError
 from voice_gateway.model import (
     CHINA,
     Call,
@@ -71,7 +71,7 @@ class Router:
         self._resting = resting
 
     def route(self, request: Request, template: Template | None, now: float, avoid: str | None = None) -> Route:
-        """``avoid`` goes last: a redial tries another vendor first. Raises AwsUnavailable."""
+        """``avoid`` goes last: a redial tries another vendor first. Raises AwsUnavailable, SettingsError."""
         order = self._order(request, template, avoid)
         carriers, passed, openings = [], [], []
         unread: AwsUnavailable | None = None
@@ -96,9 +96,11 @@ class Router:
     def _order(self, request: Request, template: Template | None, avoid: str | None) -> list[str]:
         if request.vendor:
             return [request.vendor]
-        names = template.vendors if template else self._settings.vendor_order
+        names = list(template.vendors) if template else list(self._settings.vendor_order)
+        if unknown := [name for name in names if name not in vendors.names()]:
+            raise SettingsError("VENDOR_ORDER", f"names {unknown[0]}, and there is no such vendor")
         # A vendor that has no such form at all is no answer to why a message could not be carried.
-        order = [n for n in names if n in vendors.names() and isinstance(request.form, vendors.vendor(n).forms)]
+        order = [name for name in names if isinstance(request.form, vendors.vendor(name).forms)]
         return sorted(order, key=lambda name: (name == avoid, name in self._resting))
 
     def _carried(self, vendor: Vendor, request: Request, template: Template | None) -> Carrier | Fault:
