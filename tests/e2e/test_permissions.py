@@ -1,0 +1,301 @@
+"""Every permission that a role grants is needed: taken out, something fails."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.stack import InvokeError, Stack
+from tests.e2e.use import (
+    SHIPPED,
+    client,
+    expecting_nothing,
+    free_number,
+    new_id,
+    number,
+    push,
+    records,
+    send,
+    sends,
+    status,
+    until,
+)
+from tests.template.test_translated_template import GRANTS
+
+Scenario = Callable[[Stack], None]
+
+
+def tries_without_ringing(stack: Stack) -> None:
+    """A dry run at a vendor with a cap reads the quota."""
+    assert send(stack, mobile=number(79), vendor="jumdata", dry_run=True, **SHIPPED)["status"] == "accepted"
+
+
+def keeps_an_outcome(stack: Stack) -> None:
+    """With no write to the table allowed, what came of the call can only go to the outbox."""
+    message_id = new_id()
+    with stack.without_permission("send", "dynamodb:UpdateItem"):
+        accepted = send(stack, message_id=message_id, mobile=number(79), vendor="dxtong", **SHIPPED)
+    assert accepted["status"] == "accepted"
+
+    def applied() -> bool:
+        stack.invoke("sweep", {})
+        return bool(status(stack, message_id)["call_id"] == accepted["call_id"])
+
+    until(applied, what="the outcome")
+
+
+def dead_letters(stack: Stack) -> None:
+    """A message that is never taken ends as a dead letter, written by Lambda with the function's role."""
+    queue = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "dead"))["QueueUrl"]
+    message_id = new_id()
+    request = {"message_id": message_id, "mobile": number(10), "vendor": "dxtong", **SHIPPED}
+    name = stack.description["functions"]["send"]
+    stack.aws.lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(request))
+    until(lambda: any(message_id in json.dumps(m) for m in stack.messages(queue)), what="the dead letter")
+
+
+def is_told(vendor: str) -> Scenario:
+    def scenario(stack: Stack) -> None:
+        message_id = new_id()
+        send(stack, message_id=message_id, mobile=free_number(), vendor=vendor, **SHIPPED)
+        until(lambda: status(stack, message_id)["status"] == "delivered", what="the receipt")
+
+    return scenario
+
+
+def keeps_the_unreadable(vendor: str) -> Scenario:
+    def scenario(stack: Stack) -> None:
+        address = _address(stack, vendor)
+        until(lambda: push(address, b"nonsense") == (200, "success"), what="the answer")
+
+    return scenario
+
+
+def asks(stack: Stack) -> None:
+    assert status(stack, "no-such-message")["error"]["code"] == "not_found"
+
+
+def checks_credit(stack: Stack) -> None:
+    assert set(stack.invoke("balance_check", {})) == {"dxtong", "jumdata"}
+
+
+def sweeps(stack: Stack) -> None:
+    assert "PartFailed" not in stack.invoke("sweep", {})
+
+
+def sweeps_the_unanswered(stack: Stack) -> None:
+    """Asks jumdata for a result, and writes it down."""
+    message_id = new_id()
+    send(stack, message_id=message_id, mobile=number(88), vendor="jumdata", **SHIPPED)
+    time.sleep(2.5)
+    sweeps(stack)
+    assert status(stack, message_id)["status"] == "delivered"
+
+
+def sweeps_the_outbox(stack: Stack) -> None:
+    """Reads, applies and deletes a letter; the letter is one that puts a released message."""
+    message_id = new_id()
+    letter = {
+        "kind": "release",
+        "message": {
+            "message_id": message_id,
+            "state": "released",
+            "updated_at": time.time(),
+            "attempt": "a",
+            "receipts": [],
+            "expires_at": time.time() + 3600,
+        },
+    }
+    queue = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+    stack.aws.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(letter))
+    sweeps(stack)
+    assert status(stack, message_id)["status"] == "deferred"
+
+
+def sweeps_what_nobody_can_apply(stack: Stack) -> None:
+    """A receipt in the outbox whose message is gone becomes a dead letter."""
+    receipt = {"vendor": "jumdata", "call_id": "1", "delivered": True, "reason": None, "code": "0", "message": "成功"}
+    letter: dict[str, Any] = {
+        "kind": "receipt",
+        "receipt": json.dumps(receipt),
+        "rhash": None,
+        "message_id": new_id(),
+        "ttl": 0,
+    }
+    queue = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+    stack.aws.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(letter))
+    sweeps(stack)
+    dead = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "dead"))["QueueUrl"]
+    until(lambda: any(letter["message_id"] in json.dumps(m) for m in stack.messages(dead)), what="the letter")
+
+
+def sweeps_a_link(stack: Stack) -> None:
+    """An outcome in the outbox, whose receipt is quicker, is read back after it was settled."""
+    message_id, call_id = new_id(), str(time.time_ns())[-9:]
+    claimed = {
+        "message_id": message_id,
+        "state": "released",
+        "updated_at": time.time(),
+        "attempt": "a",
+        "receipts": [],
+        "vendor": "dxtong",
+        "called_at": time.time(),
+        "ttl": int(time.time()) + 3600,
+    }
+    changes = {"vendor": "dxtong", "call_id": call_id, "updated_at": time.time()}
+    outcome = {"kind": "outcome", "message": claimed, "state": "accepted", "changes": changes, "meets": True}
+    queue = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+    stack.aws.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"kind": "release", "message": claimed}))
+    sweeps(stack)
+    assert push(_address(stack, "dxtong"), f"code=2&voiceid={call_id}".encode()) == (200, "success")
+    stack.aws.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(outcome))
+    sweeps(stack)
+    assert status(stack, message_id)["status"] == "delivered"
+    assert not [r for r in records(stack, "sweep") if r.get("message") == "not linked yet" and message_id in str(r)]
+
+
+def results_queue(stack: Stack) -> str:
+    return stack.queue_on(stack.description["results_topic_arn"], "e2e-needed-results")
+
+
+def publishes(stack: Stack) -> None:
+    queue, message_id = results_queue(stack), new_id()
+    send(stack, message_id=message_id, mobile=number(79), **SHIPPED)
+    until(lambda: any(r["message_id"] == message_id for r in stack.messages(queue)), what="the result")
+
+
+def keeps_a_result(stack: Stack) -> None:
+    """With the topic shut, a result can only go to the outbox; `sweep` publishes it from there."""
+    queue, message_id = results_queue(stack), new_id()
+    outbox = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+
+    def kept() -> bool:
+        depth = stack.aws.sqs.get_queue_attributes(QueueUrl=outbox, AttributeNames=["ApproximateNumberOfMessages"])
+        return depth["Attributes"]["ApproximateNumberOfMessages"] != "0"
+
+    with stack.without_permission("publish", "sns:Publish"):
+        send(stack, message_id=message_id, mobile=number(79), **SHIPPED)
+        until(kept, what="the letter")
+
+    def published() -> bool:
+        stack.invoke("sweep", {})
+        return any(r["message_id"] == message_id for r in stack.messages(queue))
+
+    until(published, what="the result")
+
+
+def hands_over(stack: Stack) -> None:
+    """An unknown message whose caller wants a redial goes back to `send` through the notify topic."""
+    message_id = new_id()
+    send(stack, message_id=message_id, mobile=number(83), on_unknown="redial_once", **SHIPPED)
+    time.sleep(7.5)
+    sweeps(stack)
+    until(lambda: status(stack, message_id)["redials"] == 1, what="the redial")
+
+
+def alarms(stack: Stack) -> None:
+    try:
+        for balance in (1, 10000):
+            stack.configure_simulator("dxtong", balance=balance)
+            stack.invoke("balance_check", {})
+    finally:
+        stack.configure_simulator("dxtong", balance=10000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unscheduled(gateway: Stack) -> None:
+    """A run that nobody asked for would take what a test put into the outbox for its own run."""
+    events = client(gateway, "events")
+    for rule in events.list_rules()["Rules"]:
+        events.disable_rule(Name=rule["Name"])
+
+
+# function → action → what fails without it. None: not enforced by the local server; asserted on the translated
+# template instead (tests/template), which also fixes that these grants are all there are.
+NEEDED: dict[str, dict[str, Scenario | None]] = {
+    "Send": {
+        "dynamodb:GetItem": tries_without_ringing,
+        "dynamodb:PutItem": sends,
+        "dynamodb:UpdateItem": sends,
+        "secretsmanager:GetSecretValue": sends,
+        "ssm:GetParameter": sends,
+        "sqs:SendMessage": keeps_an_outcome,
+    },
+    "CallbackJumdata": {
+        "dynamodb:UpdateItem": is_told("jumdata"),
+        "secretsmanager:GetSecretValue": is_told("jumdata"),
+        "sqs:SendMessage": keeps_the_unreadable("jumdata"),
+    },
+    "CallbackDxtong": {
+        "dynamodb:UpdateItem": is_told("dxtong"),
+        "secretsmanager:GetSecretValue": is_told("dxtong"),
+        "sqs:SendMessage": keeps_the_unreadable("dxtong"),
+    },
+    "Status": {"dynamodb:GetItem": asks},
+    "Publish": {
+        # The server reads the stream itself.
+        "dynamodb:DescribeStream": None,
+        "dynamodb:GetRecords": None,
+        "dynamodb:GetShardIterator": None,
+        "dynamodb:ListStreams": None,
+        "sns:Publish": publishes,
+        "sqs:SendMessage": keeps_a_result,
+    },
+    "Sweep": {
+        "dynamodb:GetItem": sweeps_a_link,
+        "dynamodb:PutItem": sweeps_the_outbox,
+        "dynamodb:UpdateItem": sweeps_the_unanswered,
+        "dynamodb:Query": sweeps,
+        "sns:Publish": hands_over,
+        "sqs:ReceiveMessage": sweeps,
+        "sqs:DeleteMessage": sweeps_the_outbox,
+        "sqs:SendMessage": sweeps_what_nobody_can_apply,
+        "secretsmanager:GetSecretValue": sweeps_the_unanswered,
+    },
+    "BalanceCheck": {
+        "dynamodb:GetItem": checks_credit,
+        "dynamodb:PutItem": checks_credit,
+        "secretsmanager:GetSecretValue": checks_credit,
+        "sns:Publish": alarms,
+    },
+}
+ENFORCED = [
+    (function, action, scenario)
+    for function, actions in NEEDED.items()
+    for action, scenario in actions.items()
+    if scenario is not None
+]
+
+
+def test_every_grant_of_the_template_is_looked_at_here() -> None:
+    assert {name: set(actions) for name, actions in NEEDED.items()} == {
+        name: set(actions) for name, actions in GRANTS.items()
+    }
+
+
+@pytest.mark.parametrize(("function", "action", "scenario"), ENFORCED, ids=[f"{f}-{a}" for f, a, _ in ENFORCED])
+def test_a_permission_taken_out_is_missed(gateway: Stack, function: str, action: str, scenario: Scenario) -> None:
+    scenario(gateway)
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("_")
+    with (
+        gateway.without_permission(name, action),
+        expecting_nothing(),
+        pytest.raises((InvokeError, AssertionError)),
+    ):
+        scenario(gateway)
+
+
+def _queue(stack: Stack, part: str) -> str:
+    names = [url.rpartition("/")[2] for url in stack.aws.sqs.list_queues()["QueueUrls"]]
+    (found,) = [name for name in names if part in name.lower() and "e2e" not in name]
+    return found
+
+
+def _address(stack: Stack, vendor: str) -> str:
+    if vendor == "dxtong":
+        return stack.description["dxtong_callback_url"]
+    send(stack, mobile=free_number(), vendor="jumdata", **SHIPPED)
+    address: str = stack.simulator("jumdata")["requests"][-1]["fields"]["notifyUrl"]
+    return address
