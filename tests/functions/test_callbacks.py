@@ -196,6 +196,20 @@ def test_a_receipt_for_another_number_is_kept_and_not_applied(gateway: Gateway) 
     assert (gateway.item(f"CALL#dxtong#{sent['call_id']}") or {})["receipts"]
 
 
+def test_a_receipt_for_another_number_keeps_no_right_one_out(gateway: Gateway) -> None:
+    """Whichever comes first, and whether the call is linked by then or not."""
+    sent = gateway.send(message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
+    push_dxtong(gateway, dxtong_receipt(sent["call_id"], "2", number(1)))
+    push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-6", number(0)))
+    push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-12", number(2)))
+    result = gateway.status("m1")
+    assert (result["status"], result["reason"], result["later_receipts"]) == ("failed", "no_answer", 0)
+    following = str(int(sent["call_id"]) + 1)
+    push_dxtong(gateway, dxtong_receipt(following, "2", number(1)))
+    push_dxtong(gateway, dxtong_receipt(following, "-6", number(0)))
+    assert gateway.send(message_id="m2", mobile=number(0), vendor="dxtong", **SHIPPED)["reason"] == "no_answer"
+
+
 def test_a_receipt_whose_message_is_gone_becomes_a_dead_letter(gateway: Gateway) -> None:
     token = KEYRING.call_token("jumdata", CallToken("long-gone", "0123456789abcdef", int(_in(1000))))
     assert succeeded(push_jumdata(gateway, token))

@@ -49,7 +49,9 @@ class Caller:
         return numbers.keyed_hash(self.keyring().number_key, mobile)
 
     def credentials(self, vendor: Vendor, *, anew: bool = False) -> Credentials | None:
-        """The vendor's credentials, or None where they are not filled in. Raises AwsUnavailable."""
+        """The vendor's credentials, or None where it is not configured. Raises AwsUnavailable."""
+        if not self._settings.has(vendor.name):
+            return None
         return self._secrets.fields(self._settings.vendor(vendor.name).secret, vendor.credentials, anew=anew)
 
     def exchange(self, vendor: Vendor) -> Exchange:

@@ -238,8 +238,8 @@ class Receipt:
     """What a vendor says became of a call.
 
     ``call_id`` is None where the vendor left it out of a callback to a call's own address. ``talk_seconds`` is None
-    where it does not say; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only there to be compared, and is
-    never stored.
+    where it does not say; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only there to be compared, as
+    ``number_hash``, and is never stored.
     """
 
     vendor: str
@@ -251,6 +251,7 @@ class Receipt:
     talk_seconds: int | None = None
     reported_at: str | None = None
     mobile: str | None = field(default=None, repr=False, compare=False)
+    number_hash: str | None = None
 
     @property
     def state(self) -> State:

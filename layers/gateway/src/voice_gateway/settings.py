@@ -157,6 +157,10 @@ class Settings:
     def credit_clear_percent(self) -> int:
         return self.whole("CREDIT_CLEAR_PERCENT", 120, least=100)
 
+    def has(self, vendor: str) -> bool:
+        """Whether the deployment sets this vendor at all."""
+        return self.text(f"{vendor.upper()}_SECRET_ARN", "-") != "-"
+
     def vendor(self, name: str) -> VendorSettings:
         prefix = name.upper()
         return VendorSettings(

@@ -4,6 +4,7 @@ Used by the sender, by the callbacks, and by the sweep, which applies what the o
 it for all three. A receipt that is there first settles in place of the outcome; the first receipt stands.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -59,23 +60,25 @@ class Settling:
                 meeting = changed.meeting
             else:
                 return Settled.WAITING
-        return self.at_meeting(meeting, now, only=receipt)
+        return self.at_meeting(meeting, now, only=replace(receipt, number_hash=rhash))
 
     def at_meeting(
         self, meeting: Meeting, now: float, *, linked_by: str = "call_id", only: Receipt | None = None
     ) -> Settled:
         """Applies the receipts of a call id whose message is known: the first one settles, the others are kept beside.
 
-        ``only`` names the one that came just now, where the others are known to be there. Raises AwsUnavailable.
+        One for another number than the message's is kept where it is, and not applied. ``only`` names the one that came
+        just now, where the others are known to be there. Raises AwsUnavailable.
         """
         if meeting.message is None:
             return Settled.WAITING
-        if meeting.numbers_differ:
+        fitting = meeting.fitting
+        if not fitting or (only and not meeting.fits(only)):
             log.warning("a receipt's number is not its message's", extra={"call_id": meeting.call_id})
             return Settled.MISMATCH
-        settled = self.of_message(meeting.message, meeting.first, linked_by, now)
-        for other in [only] if only else meeting.others:
-            if other != meeting.first:
+        settled = self.of_message(meeting.message, fitting[0], linked_by, now)
+        for other in [only] if only else fitting[1:]:
+            if other != fitting[0]:
                 settled = self.of_message(meeting.message, other, linked_by, now)
         return settled
 
@@ -118,7 +121,7 @@ class Settling:
         """
         try:
             meeting = self._store.link(vendor, call_id, message)
-            if meeting.receipt is None or meeting.numbers_differ:
+            if not meeting.fitting:
                 return None
             self.at_meeting(meeting, now)
             return self._store.message(message.message_id)

@@ -10,7 +10,7 @@ Every method raises AwsUnavailable where DynamoDB did not answer: then nobody kn
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class Meeting:
     """Where a call id, its message and its receipts meet; any of them may come first.
 
     ``waiting`` is since when (epoch seconds) a receipt has waited here for a message. The hashes of the message's and
-    the receipt's number are only there to be compared.
+    the first receipt's number, ``nhash`` and ``rhash``, are only there to be compared.
     """
 
     vendor: str
@@ -76,18 +76,15 @@ class Meeting:
     receipts: frozenset[str] = frozenset()
     waiting: float | None = None
 
-    @property
-    def numbers_differ(self) -> bool:
-        return bool(self.nhash and self.rhash and self.nhash != self.rhash)
+    def fits(self, receipt: Receipt) -> bool:
+        """Whether a receipt is for the number that the message rang, as far as both are known."""
+        return not (self.nhash and receipt.number_hash) or self.nhash == receipt.number_hash
 
     @property
-    def first(self) -> Receipt:
-        """The first receipt, which stands. Only where there is one."""
-        return read_receipt(self.receipt or "")
-
-    @property
-    def others(self) -> list[Receipt]:
-        return [read_receipt(text) for text in sorted(self.receipts) if text != self.receipt]
+    def fitting(self) -> list[Receipt]:
+        """The receipts that fit, the one that came first before the others."""
+        texts = sorted(self.receipts, key=lambda text: (text != self.receipt, text))
+        return [receipt for receipt in map(read_receipt, texts) if self.fits(receipt)]
 
 
 class Changed(Exception):
@@ -228,7 +225,7 @@ class Store:
 
     def record_receipt(self, receipt: Receipt, rhash: str | None, ttl: int) -> Meeting:
         """Writes a receipt to its call id; the first one stands. A full set changes nothing."""
-        text = receipt_text(receipt)
+        text = receipt_text(replace(receipt, number_hash=rhash))
         try:
             return self._change_meeting(
                 receipt.vendor,
