@@ -100,7 +100,7 @@ build: $(READY) ## Build functions and layers for Lambda
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	$(BIN)/sam deploy $(if $(shell grep -s '^stack_name' samconfig.toml),,--guided)
-	@$(BIN)/python -m local.address
+	@echo 'Next: fill in the secrets, and register the address that `make address STACK=…` prints with dxtong.'
 
 .PHONY: address
 address: $(READY) ## Print the address to register with dxtong: STACK=

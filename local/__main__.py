@@ -10,7 +10,7 @@ from collections.abc import Callable
 from local import bench, demo
 from local.places import LOCAL
 from local.server import StackError
-from local.stack import VENDORS, Stack, stop
+from local.stack import VENDORS, Stack, stop, stop_abandoned
 
 
 def main() -> int:
@@ -31,8 +31,7 @@ def main() -> int:
 
 def up(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    if stop(LOCAL):
-        print("stopped the stack that was running")
+    stop_abandoned()
     endpoints = {vendor: address for vendor in VENDORS if (address := getattr(arguments, f"{vendor}_endpoint"))}
     stack = Stack(
         LOCAL,
@@ -45,13 +44,18 @@ def up(arguments: argparse.Namespace) -> int:
     print(f"  AWS         {stack.description['endpoint_url']} (key and secret: test)")
     for vendor, address in stack.description["simulators"].items():
         print(f"  {vendor:<11} {address}")
+    for vendor, address in endpoints.items():
+        print(f"  {vendor:<11} {address} (yours)")
+    if "dxtong" in endpoints:
+        print(f"  push dxtong's receipts to {stack.description['dxtong_callback_url']}")
     print(f"  described   {os.path.relpath(LOCAL / 'stack.json')}")
     print("`make down` stops it.")
     return 0
 
 
 def down(_: argparse.Namespace) -> int:
-    print("stopped" if stop(LOCAL) else "nothing was running")
+    stopped = [stop(LOCAL), stop_abandoned()]
+    print("stopped" if any(stopped) else "nothing was running")
     return 0
 
 
@@ -59,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True)
     starts = commands.add_parser("up", help="start the stack in the background")
-    starts.add_argument("--port", type=int, default=4566, help="of the AWS server")
+    starts.add_argument("--port", type=_port, default=4566, help="of the AWS server")
     starts.add_argument("--jumdata-hours", default="00:00-24:00", help="when jumdata's line places calls")
     for vendor in VENDORS:
         starts.add_argument(f"--{vendor}-endpoint", help=f"a {vendor} that runs elsewhere, for the simulator")
@@ -71,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="show the gateway at work").set_defaults(command=lambda _: demo.run())
     commands.add_parser("bench", help="measure cold and warm invokes").set_defaults(command=lambda _: bench.run())
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError("must be a port, 0 (any free one) to 65535")
+    return int(text)
 
 
 def _parameter(text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,6 +84,13 @@ def outputs(aws: Clients) -> dict[str, str]:
     return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
 
 
+def parameters() -> set[str]:
+    """The names of the template's parameters."""
+    text = (ROOT / "template.yaml").read_text()
+    section = text.partition("\nParameters:\n")[2].partition("\nConditions:\n")[0]
+    return set(re.findall(r"^  (\w+):$", section, re.MULTILINE))
+
+
 def make_up(aws: Clients, found: Mapping[str, str], parameters: Mapping[str, str]) -> None:
     """What the template asks for and the local server leaves out."""
     aws.dynamodb.update_time_to_live(
@@ -131,15 +139,24 @@ def _sam(*arguments: str, **additions: str) -> None:
         **additions,
     )
     settings = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local")
-    done = subprocess.run(
-        [tool("sam"), *arguments, *settings],
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    # sam leaves folders behind in the temporary folder that it is given.
+    with tempfile.TemporaryDirectory(dir=LOCAL, ignore_cleanup_errors=True) as temporary:
+        done = subprocess.run(
+            [tool("sam"), *arguments, *settings],
+            cwd=ROOT,
+            env={**env, "TMPDIR": temporary},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     if done.returncode:
-        raise StackError(f"sam {arguments[0]} failed:\n{done.stdout.strip()}")
+        raise StackError(f"sam {arguments[0]} failed:\n{_reason(done.stdout)}")
+
+
+def _reason(output: str) -> str:
+    """From sam's last error on, where it names one: what comes before is progress."""
+    lines = output.strip().splitlines()
+    errors = [at for at, line in enumerate(lines) if line.startswith("Error")]
+    return "\n".join(lines[errors[-1] :] if errors else lines[-40:])

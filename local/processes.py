@@ -24,7 +24,8 @@ class Process:
     @property
     def alive(self) -> bool:
         _reap(self.pid)
-        return _start_time(self.pid) == self.started
+        # One that ended before it could be looked at has no start time; nor has any that is gone.
+        return bool(self.started) and _start_time(self.pid) == self.started
 
 
 def start(name: str, command: Sequence[str], *, log: Path, cwd: Path, env: Mapping[str, str]) -> Process:
@@ -44,6 +45,11 @@ def start(name: str, command: Sequence[str], *, log: Path, cwd: Path, env: Mappi
     return Process(name, child.pid, _start_time(child.pid))
 
 
+def myself() -> Process:
+    """The process that this runs in."""
+    return Process("owner", os.getpid(), _start_time(os.getpid()))
+
+
 def stop(processes: Iterable[Process]) -> None:
     """Ends the groups of those that still run: politely, then for good."""
     running = [process for process in processes if process.alive]
@@ -55,7 +61,8 @@ def stop(processes: Iterable[Process]) -> None:
     for process in running:
         # The leader may be gone and its children not: their group keeps its number until the last has ended.
         _signal_group(process, signal.SIGKILL)
-    while any(process.alive for process in running):
+    end = time.monotonic() + GRACE_SECONDS
+    while any(process.alive for process in running) and time.monotonic() < end:
         time.sleep(0.02)
 
 

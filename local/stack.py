@@ -13,7 +13,9 @@ from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict
+from urllib.parse import urlsplit
 
+from voice_gateway import vendors
 from voice_gateway.signatures import dxtong_token
 
 from local import deployment, processes, server
@@ -21,8 +23,10 @@ from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
 from local.places import LOCAL, ROOT, environment
 from local.server import StackError
 
-VENDORS = ("dxtong", "jumdata")
+VENDORS = vendors.names()
 SIMULATOR_SECONDS = 15.0
+OWNER = "owner.json"
+"""In the folder of a stack that ends with the process that started it: which process that is."""
 
 
 class Description(TypedDict):
@@ -88,9 +92,12 @@ class Stack:
 
     def start(self) -> Self:
         """Returns when everything answers. Raises StackError, with nothing left running."""
-        stop(self.folder)
-        if self._port and server.taken(self._port):
+        if self._port and self._port != _port_of(self.folder) and server.taken(self._port):
             raise StackError(f"port {self._port} is in use by another program: choose one with PORT=")
+        if unknown := sorted(set(self._parameters) - deployment.parameters()):
+            raise StackError(f"{', '.join(unknown)}: template.yaml has no such parameter")
+        if stop(self.folder):
+            self._say("stopped the stack that was running")
         self._run.mkdir(parents=True)
         try:
             self._start()
@@ -294,16 +301,37 @@ def stop(folder: Path) -> bool:
     return bool(running)
 
 
+def stop_abandoned() -> bool:
+    """Stops the stacks of demos and tests that were killed before they could. False where there was none."""
+    found = False
+    for path in LOCAL.glob(f"*/{OWNER}"):
+        if not any(owner.alive for owner in processes.load(path)):
+            found = stop(path.parent) or found
+            _remove(path.parent)
+    return found
+
+
 @contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
     """A folder for one stack, below `.local`, which goes with it."""
     LOCAL.mkdir(exist_ok=True)
+    stop_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=LOCAL))
+    processes.save([processes.myself()], folder / OWNER)
     try:
         yield folder
     finally:
         stop(folder)
         _remove(folder)
+
+
+def _port_of(folder: Path) -> int | None:
+    """The port of the stack that runs in a folder; None where none does."""
+    try:
+        address: str = json.loads((folder / "stack.json").read_text())["endpoint_url"]
+        return urlsplit(address).port
+    except FileNotFoundError:
+        return None
 
 
 def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str]) -> Description:

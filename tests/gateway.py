@@ -104,9 +104,9 @@ def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
             gateway.modules[name] = _load(name)
         yield gateway
     finally:
+        _forget()
         os.environ.clear()
         os.environ.update(before)
-        _forget()
 
 
 def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from voice_gateway.errors import AwsUnavailable
 
@@ -30,7 +31,7 @@ def reaching(service: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "ClientError")
         raise AwsUnavailable(f"{service}: {code}") from None
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise AwsUnavailable(f"{service}: {type(error).__name__}") from None
 
 

@@ -1,7 +1,8 @@
 """The story of ``balance_check``: how much credit is left, and one message on the alarm topic for each change of state.
 
-The state of each vendor is one item of the calls table, replaced by compare and swap, so that of two checks at once one
-speaks. What was decided but could not be published is published by the next check: ``announced`` lags behind ``state``.
+The state of each vendor is one item of the calls table, replaced by compare and swap. What was decided but could not be
+published is published by the next check, for ``announced`` lags behind ``state``: an alarm goes out at least once, and
+twice only where two checks overlap, or one is cut off between publishing and noting it.
 """
 
 import json
@@ -67,7 +68,7 @@ class BalanceCheck:
                     continue
                 checked = self._ask(vendor, credentials)
                 states[name] = self._decide(checked)
-            except AwsUnavailable as error:
+            except (AwsUnavailable, SettingsError) as error:
                 log.error("a check could not be finished", extra={"vendor": name, "why": str(error)})
                 failed.append(f"{name}: {error}")
         record.note(states={name: state["state"] for name, state in states.items()})

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from voice_gateway import decoding, letters, numbers, signatures, vendors
-from voice_gateway.errors import AwsUnavailable, BadToken, Unreadable
+from voice_gateway.errors import AwsUnavailable, BadToken, SettingsError, Unreadable
 from voice_gateway.letters import Kind
 from voice_gateway.model import Receipt
 from voice_gateway.observability import Record, log
@@ -61,7 +61,7 @@ class Callbacks:
             record.note(refused=str(error))
             record.count("BadToken")
             return _response(404)
-        except AwsUnavailable as error:
+        except (AwsUnavailable, SettingsError) as error:
             log.error("the callback key could not be read", extra={"why": str(error)})
             return _response(500)
         if token is not None:
@@ -148,12 +148,12 @@ def _body(event: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
-        return str(body).encode()
+        return str(body).encode("utf-8", "surrogatepass")
 
 
 def _query(event: dict[str, Any]) -> str:
     """The query string, built again from API Gateway's parsed parameters."""
-    return urlencode(event.get("queryStringParameters") or {})
+    return urlencode(event.get("queryStringParameters") or {}, errors="replace")
 
 
 def _header(event: dict[str, Any], name: str) -> str:

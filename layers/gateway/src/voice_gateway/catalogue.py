@@ -40,7 +40,7 @@ class Catalogue:
         try:
             content = json.loads(stored)
             check_template(name, content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is stored, but cannot be used: {error}")
         return Template(name, content["text"], content["vendors"])
 

@@ -5,6 +5,7 @@ deadline. A gate between connecting and sending decides which side wins: once th
 sent any more, so what was given up before the gate is provably not sent (docs/protocol.md).
 """
 
+import logging
 import socket
 import ssl
 import threading
@@ -21,6 +22,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from voice_gateway.errors import NotConnected, ReplyLost
 from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest
+
+# urllib3 warns of a malformed header with the address and the header, which hold signature, number and more.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 LARGEST_BODY = 65536
 """Bytes of a reply that are read at most, after decoding."""
@@ -120,7 +124,7 @@ class _Exchange:
     def _body(self, response: requests.Response) -> bytes:
         body = b""
         while len(body) <= LARGEST_BODY:
-            chunk = response.raw.read(_CHUNK, decode_content=True)
+            chunk = response.raw.read(min(_CHUNK, LARGEST_BODY + 1 - len(body)), decode_content=True)
             if not chunk:
                 return body
             body += chunk

@@ -23,8 +23,11 @@ class Kind(StrEnum):
 
 
 def outcome(message: Message, state: State, changes: Content, *, meets: bool) -> Content:
-    """An outcome that could not be written; an accepted one is linked first where receipts meet at the call id."""
-    return {"message": _portable(message), "state": state, "changes": changes, "meets": meets}
+    """An outcome that could not be written; an accepted one is linked first where receipts meet at the call id.
+
+    Without the request: number and text are in the message's item already.
+    """
+    return {"message": _portable(message.but(request="")), "state": state, "changes": changes, "meets": meets}
 
 
 def release(message: Message) -> Content:

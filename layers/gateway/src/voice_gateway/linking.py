@@ -16,6 +16,8 @@ OLDEST = 26 * 3600.0
 """Seconds after which a waiting receipt or an unknown message meets nobody any more."""
 _AFTER_A_CALL = 3600.0
 """A receipt belongs to a call of the hour before it."""
+_INTERVAL = 60.0
+"""Seconds between two runs."""
 
 
 class Linking:
@@ -27,62 +29,67 @@ class Linking:
         self._by_number = by_number
         self._patience = patience
 
-    def waiting_for(self, now: float) -> set[tuple[str, str | None]]:
-        """Vendor and number hash of each receipt that waits."""
-        return {(meeting.vendor, meeting.rhash) for meeting in self._waiting(now)}
+    def waiting(self, now: float) -> list[Meeting]:
+        """The receipts that wait. Raises AwsUnavailable."""
+        return list(self._store.waiting(now, since=now - OLDEST))
 
     def link(self, now: float, record: Record) -> None:
         """Settles what can be settled; counts what stays open. Raises AwsUnavailable."""
         orphans = []
-        for meeting in self._waiting(now):
+        for meeting in self.waiting(now):
             if meeting.message is None:
                 orphans.append(meeting)
             else:
                 self._apply(meeting, "call_id", now, record)
-        orphans = self._link_accepted(orphans, now, record)
+        # Later than that nothing comes any more that would tell whose it is; and there may be many accepted messages.
+        orphans = [meeting for meeting in orphans if _since(meeting) > now - _AFTER_A_CALL]
+        accepted = list(self._store.messages(State.ACCEPTED, now + OLDEST)) if orphans else []
+        orphans = self._link_accepted(orphans, accepted, now, record)
         if self._by_number:
-            self._link_by_number(orphans, now, record)
+            self._link_by_number(orphans, accepted, now, record)
 
-    def _waiting(self, now: float) -> list[Meeting]:
-        return list(self._store.waiting(now, since=now - OLDEST))
-
-    def _link_accepted(self, orphans: list[Meeting], now: float, record: Record) -> list[Meeting]:
+    def _link_accepted(
+        self, orphans: list[Meeting], accepted: list[Message], now: float, record: Record
+    ) -> list[Meeting]:
         """A message that carries the call id lacks only the link. Returns the others."""
-        if not orphans:
-            return []
-        accepted = {(m.vendor, m.call_id): m for m in self._store.messages(State.ACCEPTED, now + OLDEST)}
+        known = {(message.vendor, message.call_id): message for message in accepted}
         left = []
         for meeting in orphans:
-            message = accepted.get((meeting.vendor, meeting.call_id))
+            message = known.get((meeting.vendor, meeting.call_id))
             if message is None:
                 left.append(meeting)
             else:
                 self._link(meeting, message, "call_id", now, record)
         return left
 
-    def _link_by_number(self, orphans: list[Meeting], now: float, record: Record) -> None:
+    def _link_by_number(self, orphans: list[Meeting], accepted: list[Message], now: float, record: Record) -> None:
         """Only where it can be one message alone; else the receipts are counted, and shown by ``status``."""
         unknown = list(self._store.messages(State.UNKNOWN, now, since=now - OLDEST))
+        # After a redial the first call's receipt may still come, though the second call is accepted by now.
+        possible = unknown + [message for message in accepted if message.redials]
         waiting: dict[tuple[str, str | None], list[Meeting]] = defaultdict(list)
         for meeting in orphans:
             waiting[meeting.vendor, meeting.rhash].append(meeting)
         open_: dict[str, int] = {}
         for (_, rhash), rivals in waiting.items():
-            if rhash is None or min(_since(meeting) for meeting in rivals) > now - self._patience:
+            latest = max(_since(meeting) for meeting in rivals)
+            if rhash is None or latest > now - self._patience:
                 continue
-            candidates = {m.message_id: m for meeting in rivals for m in unknown if could_be(meeting, m)}
+            candidates = {m.message_id: m for meeting in rivals for m in possible if could_be(meeting, m)}
             if len(candidates) == 1 and len(rivals) <= 1 + next(iter(candidates.values())).redials:
                 (message,) = candidates.values()
                 for meeting in sorted(rivals, key=_since):
                     if could_be(meeting, message):
                         self._link(meeting, message, "number", now, record)
-            else:
+            elif candidates:
                 open_ |= dict.fromkeys(candidates, len(rivals))
-        self._show(unknown, open_, record)
+            elif latest > now - self._patience - _INTERVAL:
+                record.count("UnlinkedReceipts")  # nobody's: counted by the one run that finds it so
+        self._show(possible, open_, record)
 
-    def _show(self, unknown: Iterable[Message], open_: dict[str, int], record: Record) -> None:
+    def _show(self, possible: Iterable[Message], open_: dict[str, int], record: Record) -> None:
         """How many receipts might be a message's, and nobody can tell."""
-        for message in unknown:
+        for message in possible:
             count = open_.get(message.message_id, 0)
             if message.unlinked != count:
                 try:
@@ -106,13 +113,13 @@ class Linking:
 
 
 def could_be(meeting: Meeting, message: Message) -> bool:
-    """Same number, a vendor that may have rung it, no call id known, and a receipt of the hour after the call."""
+    """Same number, a vendor that may have rung it, its call id not known, and within the hour after."""
     called_at = message.called_at or 0.0
     latest = (message.redialled_at or called_at) + _AFTER_A_CALL
     return (
         meeting.vendor in {message.vendor, message.earlier_vendor}
         and message.number_hash == meeting.rhash
-        and message.call_id is None
+        and (message.call_id is None or (message.redials > 0 and message.call_id != meeting.call_id))
         and called_at <= _since(meeting) <= latest
     )
 

@@ -18,7 +18,10 @@ class Letter:
 
     def read(self) -> tuple[str, dict[str, Any]]:
         """What kind of write it is, and what is to be written. Raises ValueError."""
-        content = json.loads(self.body)
+        try:
+            content = json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
             raise ValueError("no letter")
         return content.pop("kind"), content

@@ -35,6 +35,10 @@ class Publisher:
         for change in event["Records"]:
             try:
                 self._one(change["dynamodb"], record)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                # Nothing would be gained by handing it over again, and all after it would wait.
+                log.error("a record that cannot be read", extra={"why": type(error).__name__})
+                record.count("Unreadable")
             except AwsUnavailable as error:
                 log.error("neither topic nor outbox", extra={"why": str(error)})
                 failed.append({"itemIdentifier": change["dynamodb"]["SequenceNumber"]})
@@ -51,6 +55,8 @@ class Publisher:
             return
         result = published(message)
         record.note(message_id=message.message_id, status=result["status"])
+        if message.state is State.UNKNOWN:
+            record.count("OutcomeUnknown")
         try:
             self._results.publish(json.dumps(result, ensure_ascii=False), reply.attributes(result))
             record.count("Published")

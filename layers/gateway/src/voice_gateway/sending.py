@@ -84,7 +84,7 @@ class Sender:
         try:
             return _noted(self._hand_over(request, now, invocation), invocation)
         except TryLater as later:
-            invocation.record.note(status="deferred", error=json.loads(str(later))["error"])
+            invocation.record.note(status="deferred", error=json.loads(str(later))["error"]["code"])
             raise
 
     def _hand_over(self, request: Request, now: float, invocation: Invocation) -> Result:
@@ -236,7 +236,12 @@ def _attempt() -> str:
 
 def _from_sns(event: Any) -> bool:
     records = event.get("Records") if isinstance(event, dict) else None
-    return isinstance(records, list) and bool(records) and all(isinstance(r, dict) and "Sns" in r for r in records)
+    return isinstance(records, list) and bool(records) and all(_is_sns(r) for r in records)
+
+
+def _is_sns(record: Any) -> bool:
+    sns = record.get("Sns") if isinstance(record, dict) else None
+    return isinstance(sns, dict) and all(isinstance(sns.get(name), str) for name in ("Message", "MessageId"))
 
 
 def _json(text: str) -> Any:

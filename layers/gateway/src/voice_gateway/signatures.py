@@ -48,9 +48,9 @@ class Keyring:
             content = json.loads(secret)
             number_key = content["number_key"]
             keys = content["keys"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise SettingsError("the callback secret", "must be JSON with keys and number_key") from None
-        if not (isinstance(number_key, str) and len(number_key) >= 32):
+        if not (isinstance(number_key, str) and len(number_key) >= 32 and number_key.isascii()):
             raise SettingsError("number_key of the callback secret", "must be a text of at least 32 characters")
         if not (isinstance(keys, dict) and keys and all(_KEY_ID.fullmatch(key_id) for key_id in keys)):
             raise SettingsError("keys of the callback secret", "must hold at least one key, by a short id")
@@ -116,7 +116,7 @@ def dxtong_token(secret: str) -> str:
 def _key(number_key: str, key_id: str, key: object) -> bytes:
     if key == "":
         return hmac.new(number_key.encode(), b"callback-key:" + key_id.encode(), hashlib.sha256).digest()
-    if not (isinstance(key, str) and len(key) >= 32):
+    if not (isinstance(key, str) and len(key) >= 32 and key.isascii()):
         raise SettingsError(f"key {key_id} of the callback secret", "must be empty, or at least 32 characters")
     return key.encode()
 

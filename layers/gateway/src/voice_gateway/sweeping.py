@@ -11,7 +11,7 @@ from voice_gateway import aws, vendors
 from voice_gateway.calling import Caller, Invocation
 from voice_gateway.errors import AwsUnavailable
 from voice_gateway.letters import Letters
-from voice_gateway.linking import OLDEST, Linking
+from voice_gateway.linking import OLDEST, Linking, could_be
 from voice_gateway.model import Code, Fault, Message, Receipt, State
 from voice_gateway.observability import log
 from voice_gateway.outbox import DeadLetters, Letter, Outbox
@@ -167,10 +167,10 @@ class Sweep:
             if seen.on_unknown == "redial_once" and seen.redials == 0 and seen.updated_at <= before
             if seen.asked <= now - _ASK_AGAIN and (seen.expires_at is None or seen.expires_at > now)
         ]
-        waiting = self._linking.waiting_for(now) if wanted else set()
+        waiting = self._linking.waiting(now) if wanted else []
 
         def look(seen: Message) -> str | None:
-            if (seen.vendor, seen.number_hash) in waiting:
+            if any(could_be(meeting, seen) for meeting in waiting):
                 return None
             self._hand_over(seen, {"asked": int(now)})
             return "Redialled"
@@ -180,7 +180,8 @@ class Sweep:
     def _hand_over(self, seen: Message, mark: dict[str, float]) -> None:
         """Sends the stored request through the notify topic: ``send`` decides, under the same conditions as always."""
         self._store.touch(seen, mark)
-        self._notify.publish(seen.request)
+        # Escaped: a topic refuses some characters, and a text that came back changed would be another request.
+        self._notify.publish(json.dumps(json.loads(seen.request)))
 
     # What a vendor has not said, or said too soon.
 

@@ -1,0 +1,115 @@
+"""Corners where a receipt could be lost, given to another message, or shown: each was once wrong."""
+
+import logging
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+import time_machine
+from moto import mock_aws
+from voice_gateway.exchange import over
+from voice_gateway.vendors.base import HttpRequest
+
+from local.simulators.dxtong import DxtongSimulator
+from local.simulators.jumdata import JumdataSimulator
+from tests.functions.test_callbacks import dxtong_receipt, push_dxtong, succeeded
+from tests.functions.test_rules import _unhooked, between  # noqa: F401
+from tests.functions.test_send import MORNING, NIGHT, SHIPPED, number
+from tests.gateway import Gateway, deployed
+
+REDIAL = {"on_unknown": "redial_once", **SHIPPED}
+
+
+def test_a_header_that_is_none_brings_no_address_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level(logging.WARNING):
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            connection.recv(9999)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}")
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        over(f"http://127.0.0.1:{server.getsockname()[1]}", 2)(HttpRequest("GET", "/r", {"mobile": number(0)}))
+    assert number(0) not in caplog.text
+
+
+def test_a_redialled_message_gets_the_first_calls_receipt_though_the_second_was_accepted(gateway: Gateway) -> None:
+    start = time.time()
+    gateway.send(message_id="m1", mobile=number(86), **REDIAL)
+    first = number(86)
+    with time_machine.travel(start + 320):
+        gateway.sweep()
+        (envelope,) = gateway.taken("notify")
+        item = "MSG#m1"
+        gateway.notify(envelope["Message"])
+        # as if jumdata had taken it: no simulator's number is lost at one vendor and taken by the other
+        table, key = gateway.environ["CALLS_TABLE"], {"pk": {"S": item}}
+        gateway.client("dynamodb").update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET st = :a, call_id = :c, look_at = :l",
+            ExpressionAttributeValues={":a": {"S": "accepted"}, ":c": {"S": "j1"}, ":l": {"N": str(int(start + 9999))}},
+        )
+        assert succeeded(push_dxtong(gateway, dxtong_receipt("77777777", "-6", first)))
+    with time_machine.travel(start + 500):
+        gateway.sweep()
+    assert gateway.status("m1")["status"] == "failed"
+
+
+def test_a_receipt_that_came_just_now_is_left_to_its_own_sender(gateway: Gateway) -> None:
+    start = time.time()
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **REDIAL)
+    with time_machine.travel(start + 320):
+        gateway.sweep()
+        (envelope,) = gateway.taken("notify")
+        gateway.notify(envelope["Message"])
+        push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(start + 440):
+        push_dxtong(gateway, dxtong_receipt("88888888", "2", number(90)))  # of a message that is being sent
+        gateway.sweep()
+    assert "message" not in (gateway.item("CALL#dxtong#88888888") or {})
+
+
+def test_a_receipt_that_can_be_nobodys_is_counted(gateway: Gateway) -> None:
+    start = time.time()
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
+    with time_machine.travel(start + 7200):
+        assert succeeded(push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90))))
+    counts: dict[str, Any] = {}
+    for seconds in (7260, 7320, 7380):
+        with time_machine.travel(start + seconds):
+            counts |= gateway.sweep()
+    assert "UnlinkedReceipts" in counts
+
+
+def test_a_deferred_message_with_text_that_topics_refuse_is_sent(
+    dxtong: DxtongSimulator, jumdata: JumdataSimulator
+) -> None:
+    endpoints = {"dxtong": dxtong.address, "jumdata": jumdata.address}
+    with mock_aws(), deployed(endpoints, JUMDATA_HOURS="09:00-21:00") as gateway:
+        with time_machine.travel(NIGHT):
+            gateway.send(message_id="m1", mobile=number(0), vendor="jumdata", notify_data="\uffff", **SHIPPED)
+        with time_machine.travel(MORNING):
+            gateway.sweep()
+            (envelope,) = gateway.taken("notify")
+            assert gateway.notify(envelope["Message"])[0]["status"] == "accepted"
+
+
+def test_a_receipt_of_before_its_call_stops_no_redial(gateway: Gateway) -> None:
+    start = time.time()
+    push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(start + 3600):
+        gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **REDIAL)
+    with time_machine.travel(start + 4000):
+        gateway.sweep()
+        assert gateway.taken("notify")
+
+
+def test_a_receipt_of_another_number_does_not_hide_the_right_one(gateway: Gateway) -> None:
+    sent = gateway.send(message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
+    push_dxtong(gateway, dxtong_receipt(sent["call_id"], "2", number(1)))
+    assert succeeded(push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-6", number(0))))
+    assert gateway.status("m1")["status"] == "failed"
