@@ -443,3 +443,11 @@ def test_china_gets_its_own_partition(translated_for_china: dict[str, Any]) -> N
     text = json.dumps(translated_for_china)
     assert "arn:aws-cn:apigateway" in text
     assert "arn:aws:" not in text
+
+
+def test_a_callback_without_a_token_learns_as_little_as_one_with_a_wrong_one(resources: Resources) -> None:
+    """The local server has no gateway responses: there it is 403, on AWS 404 and empty."""
+    responses = resources["CallbackApi"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
+    answer = responses["MISSING_AUTHENTICATION_TOKEN"]
+    assert str(answer["statusCode"]) == "404"
+    assert answer["responseTemplates"] == {"application/json": ""}
