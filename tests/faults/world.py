@@ -1,0 +1,685 @@
+"""A whole gateway in memory, scripted vendors, a clock to turn; and the oracles that say what went wrong in a run.
+
+The stories are the real ones, wired as ``functions/*/app.py`` wires them; what is below them (AWS, the vendors'
+servers) goes I/O by I/O through the gate of :mod:`tests.faults.kinds`.
+"""
+
+import datetime
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from voice_gateway import aws
+from voice_gateway.callbacks import Callbacks
+from voice_gateway.calling import Caller, Invocation
+from voice_gateway.catalogue import Catalogue
+from voice_gateway.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
+from voice_gateway.model import CHINA, FINAL, Message, State
+from voice_gateway.observability import Record
+from voice_gateway.outbox import DeadLetters, Outbox
+from voice_gateway.planning import Planner
+from voice_gateway.publishing import Publisher
+from voice_gateway.routing import Resting, Router
+from voice_gateway.secrets import Secrets
+from voice_gateway.sending import Sender
+from voice_gateway.settings import Settings, VendorSettings
+from voice_gateway.settling import Settling
+from voice_gateway.signatures import Keyring
+from voice_gateway.store import Store, message_of
+from voice_gateway.sweeping import Sweep
+from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest, Vendor
+
+from tests.faults import memory
+from tests.faults.kinds import VENDOR, Crash, Faults, Kind
+
+NOON = datetime.datetime(2027, 1, 15, 12, 0, tzinfo=CHINA).timestamp()
+BEFORE_NINE = datetime.datetime(2027, 1, 15, 8, 58, tzinfo=CHINA).timestamp()
+HOUR, DAY = 3600.0, 86400.0
+MOBILE = "13800138000"
+ORDERS = {"dxtong": ("dxtong", "jumdata"), "jumdata": ("jumdata", "dxtong")}
+"""The order of both vendors, by the first of them; templates are named by it."""
+SECONDS = {"send": 45.0, "callback_dxtong": 25.0, "callback_jumdata": 25.0, "sweep": 60.0, "publish": 30.0}
+"""Each function's timeout, as template.yaml has it."""
+_KEYS = json.dumps({"keys": {"k1": ""}, "number_key": "n" * 64})
+_SECRETS = {
+    "callback": _KEYS,
+    "dxtong": '{"account": "a", "apiKey": "k"}',
+    "jumdata": '{"appId": "a", "appSecret": "s"}',
+}
+_OWN = {"dxtong": {}, "jumdata": {"template_id": "T1", "params": ["a"]}}
+_TEMPLATES = {
+    f"/s/templates/{first}": json.dumps({"text": "{a}", "vendors": {name: _OWN[name] for name in order}})
+    for first, order in ORDERS.items()
+}
+_ENVIRON = {
+    "STACK_NAME": "s",
+    "CALLS_TABLE": "calls",
+    "OUTBOX_QUEUE_URL": "outbox",
+    "DEAD_LETTER_QUEUE_URL": "dead",
+    "NOTIFY_TOPIC_ARN": "notify",
+    "RESULTS_TOPIC_ARN": "results",
+    "ALARM_TOPIC_ARN": "alarm",
+    "CALLBACK_SECRET_ARN": "callback",
+    "DXTONG_SECRET_ARN": "dxtong",
+    "JUMDATA_SECRET_ARN": "jumdata",
+    "DXTONG_ENDPOINT": "http://127.0.0.1:1",
+    "JUMDATA_ENDPOINT": "http://127.0.0.1:1",
+    "JUMDATA_DAILY_CAP": "3",
+    "VENDOR_ORDER": "dxtong,jumdata",
+    "CALLBACK_BASE_URL": "http://127.0.0.1:9",
+}
+RING = Keyring.from_secret(_KEYS)
+
+SAFE = {"F", "N", "T", "C", "not sent"}
+"""Replies that prove that nobody was rung."""
+RINGS = {"ok", "lost", "5xx"}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How the vendors behave in one run, and what is asked of the gateway.
+
+    ``replies`` are a vendor's, request by request, the last one over and over: ``ok``; ``F`` ``N`` ``T`` ``C``, a
+    refusal of that class; ``not sent``; ``lost`` and ``5xx``, which ring; ``lost, not rung`` and ``garbage``, which do
+    not.
+
+    ``push`` is when receipts come: ``normal``, ``early`` (before the reply), ``io K`` (just before the K-th I/O after
+    it), ``redial``, ``hour``, ``day``, ``never``. ``receipts`` are what the vendor says of each call, one after the
+    other. ``asked`` is what jumdata answers when it is asked.
+    """
+
+    name: str
+    first: str = "dxtong"
+    replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    push: str = "normal"
+    receipts: tuple[str, ...] = ("delivered",)
+    asked: str = "not yet"
+    over: Mapping[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    begins: float = NOON
+    before: int = 0
+    """Messages that the number was sent before this one."""
+    after: int = 0
+    """Messages that the number is sent after this one."""
+
+    @property
+    def allowed(self) -> int:
+        """How often a phone may ring at the most, for one message."""
+        return 2 if self.over.get("on_unknown") == "redial_once" else 1
+
+
+@dataclass
+class Attempt:
+    """One request to a vendor, as the gateway saw it. ``safe`` once it is proved that it rang nobody."""
+
+    message_id: str
+    vendor: str
+    at: float
+    safe: bool = False
+
+
+@dataclass
+class Pushed:
+    """One receipt on its way: pushed three times at the most, until it is answered ``success``."""
+
+    code: str
+    pushes: int = 0
+    answered: bool = False
+    at: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        return self.pushes < 3 and not self.answered
+
+
+@dataclass
+class Call:
+    """A request that a vendor got."""
+
+    vendor: str
+    message_id: str
+    mobile: str
+    call_id: str
+    at: float
+    rang: bool
+    token: str
+    receipts: list[Pushed]
+
+
+_CODES = {"delivered": {"dxtong": "2", "jumdata": "0"}, "failed": {"dxtong": "-6", "jumdata": "1"}}
+_REFUSALS = {
+    "dxtong": {"F": 4030, "N": 4051, "T": 0, "C": 4082, "garbage": 7777},
+    "jumdata": {"F": 400, "N": 603, "T": 500, "C": 604, "garbage": 999},
+}
+
+
+class Vendors:
+    """The vendors' servers, as the behaviour scripts them."""
+
+    def __init__(self, world: "World", behaviour: Behaviour) -> None:
+        self._world = world
+        self.behaviour = behaviour
+        self.calls: list[Call] = []
+        self._ids = 0
+
+    def serve(self, vendor: str, request: HttpRequest) -> HttpReply:
+        if request.path.endswith("/result"):
+            return self._asked(dict(request.query))
+        replies = self.behaviour.replies.get(vendor, ("ok",))
+        earlier = sum(call.vendor == vendor for call in self.calls)
+        reply = replies[min(earlier, len(replies) - 1)]
+        if reply == "not sent":
+            raise NotConnected("refused")
+        call = self._note(vendor, request, reply)
+        if call.rang and self.behaviour.push == "early":
+            self.push(call)
+        elif call.rang and self.behaviour.push.startswith("io "):
+            faults = self._world.faults
+            faults.before[faults.count + int(self.behaviour.push[3:])] = partial(self.push, call)
+        return self._reply(vendor, reply, call)
+
+    def _note(self, vendor: str, request: HttpRequest, reply: str) -> Call:
+        form = request.form or {}
+        self._ids += 1
+        call = Call(
+            vendor,
+            asked_for(form),
+            form["mobile"],
+            f"{vendor[0]}{self._ids}",
+            self._world.now,
+            reply in RINGS,
+            urlsplit(form.get("notifyUrl", "")).path.split("/")[-1] or RING.static_token("dxtong"),
+            [Pushed(receipt) for receipt in self.behaviour.receipts],
+        )
+        self.calls.append(call)
+        return call
+
+    def _reply(self, vendor: str, reply: str, call: Call) -> HttpReply:
+        if reply.startswith("lost"):
+            raise ReplyLost("a reset")
+        if reply == "5xx":
+            return HttpReply(502, "text/html", b"bad gateway")
+        if reply == "ok" and vendor == "dxtong":
+            return _json({"code": 2, "msg": "ok", "voiceid": call.call_id})
+        if reply == "ok":
+            return _json({"code": 200, "msg": "ok", "data": {"callId": call.call_id}})
+        text = "手机号" if reply == "F" else "no"
+        return _json({"code": _REFUSALS[vendor][reply], "msg": text, "voiceid": 0})
+
+    def _asked(self, query: Mapping[str, str]) -> HttpReply:
+        code = _CODES.get(self.behaviour.asked, {}).get("jumdata")
+        if code is None:
+            return _json({"code": 200, "msg": "", "data": {"callId": query["callId"], "callStatus": "2"}})
+        return _json({"code": 200, "msg": "", "data": {"callId": query["callId"], "callStatus": code}})
+
+    def begin_again(self) -> None:
+        """Gives out the same call ids again."""
+        self._ids = 0
+
+    # Receipts.
+
+    def due(self) -> list[Call]:
+        """The calls whose receipts are to be pushed by now."""
+        return [call for call in self.calls if call.rang and self._due(call)]
+
+    def _due(self, call: Call) -> bool:
+        push, age = self.behaviour.push, self._world.now - call.at
+        redialled = len({id(attempt) for attempt in self._world.attempts if attempt.message_id == call.message_id}) > 1
+        late = {"redial": redialled or age > HOUR / 2, "hour": age >= HOUR, "day": age >= 25 * HOUR, "never": False}
+        return late.get(push, True)
+
+    def push(self, call: Call) -> None:
+        """Pushes the first receipt that is still open, once."""
+        for receipt in call.receipts:
+            if receipt.open:
+                receipt.pushes += 1
+                receipt.at = receipt.at or self._world.now
+                receipt.answered = self._world.callback(call, receipt.code)
+                if not receipt.answered and receipt.pushes < 3:
+                    return
+
+
+def asked_for(form: Mapping[str, str]) -> str:
+    """The message that a request is about: the tests' text is the message's id."""
+    return form.get("content") or form.get("param", "")
+
+
+def _json(body: Any) -> HttpReply:
+    return HttpReply(200, "application/json", json.dumps(body).encode())
+
+
+def callback_event(call: Call, outcome: str) -> dict[str, Any]:
+    """What API Gateway hands over when a vendor pushes a receipt."""
+    code = _CODES["delivered" if outcome == "mismatch" else outcome][call.vendor]
+    if call.vendor == "dxtong":
+        mobile = "13800138099" if outcome == "mismatch" else call.mobile
+        body = f"code={code}&msg=x&mobilephone={mobile}&talktime=3&voiceid={call.call_id}"
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+    else:
+        body = json.dumps({"callId": call.call_id, "callStatus": int(code), "callStatusText": "x", "callTime": 3})
+        headers = {"content-type": "application/json"}
+    return {"pathParameters": {"token": call.token}, "headers": headers, "body": body}
+
+
+class World:
+    """The gateway, its vendors and the clock. Used as a context: it stands in for the clients of AWS meanwhile."""
+
+    def __init__(self, behaviour: Behaviour, chosen: Mapping[int, Kind] | None = None) -> None:
+        self.now = behaviour.begins
+        self.behaviour = behaviour
+        self.settings = ReadOnce({**_ENVIRON, **behaviour.environ})
+        self.table = memory.Dynamo()
+        self.queues = memory.Queues(self.clock)
+        self.topics = memory.Topics()
+        self.faults = Faults(chosen or {}, self.clock, self.wait)
+        self.vendors = Vendors(self, behaviour)
+        self.attempts: list[Attempt] = []
+        self.escaped: list[str] = []
+        self.told: list[tuple[memory.Item | None, memory.Item]] = []
+        """Every write of a message, old and new."""
+        behind = {
+            "dynamodb": self.table,
+            "sqs": self.queues,
+            "sns": self.topics,
+            "secretsmanager": memory.SecretsManager(_SECRETS),
+            "ssm": memory.Parameters(_TEMPLATES),
+        }
+        self._behind = behind
+        self._clients = {name: memory.Client(name, service, self.faults.io) for name, service in behind.items()}
+        self._processes: dict[str, Any] = {}
+        self._streamed = 0
+        self._notes: list[tuple[str, int, float]] = []
+        self._instead = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._instead.enter_context(patch.object(aws, "client", self._clients.__getitem__))
+        self._instead.enter_context(patch.object(TypeSerializer, "serialize", memory.serialize))
+        self._instead.enter_context(patch.object(TypeDeserializer, "deserialize", memory.deserialize))
+        self._instead.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._instead.close()
+
+    def open_gate(self) -> None:
+        """Lets every request through uncounted, from any thread."""
+        for name, service in self._behind.items():
+            self._clients[name] = memory.Client(name, service, lambda _service, _operation, carried: carried())
+
+    def clock(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    # The functions, each a process of its own.
+
+    def _process(self, name: str) -> Any:
+        if name not in self._processes:
+            self._processes[name] = getattr(self, f"_new_{name.partition('_')[0]}")(name)
+        return self._processes[name]
+
+    def cold(self) -> None:
+        """Nobody was here for long: every function begins anew."""
+        self._processes.clear()
+
+    def _caller(self) -> "ScriptedCaller":
+        return ScriptedCaller(self)
+
+    def _new_send(self, _: str) -> Sender:
+        own, store, resting, caller = self.settings, Store("calls"), Resting(self.clock), self._caller()
+        planner = Planner(own, store, Router(own, caller.credentials, resting), Catalogue(own.templates_prefix).load)
+        return Sender(own, store, Outbox("outbox"), planner, caller, resting, self.clock)
+
+    def _new_callback(self, name: str) -> Callbacks:
+        dead = DeadLetters("dead")
+        settling = Settling(Store("calls"), dead)
+        vendor = name.removeprefix("callback_")
+        secrets = Secrets(clock=self.clock)
+        return Callbacks(vendor, self.settings, secrets, settling, Outbox("outbox"), dead, self.clock)
+
+    def _new_sweep(self, _: str) -> Sweep:
+        results, notify = aws.Topic("results"), aws.Topic("notify")
+        store, outbox, dead = Store("calls"), Outbox("outbox"), DeadLetters("dead")
+        return Sweep(self.settings, store, outbox, dead, results, notify, self._caller(), self.clock)
+
+    def _new_publish(self, _: str) -> Publisher:
+        return Publisher(aws.Topic("results"), Outbox("outbox"))
+
+    def invoke(self, function: str, work: Callable[[Any, Invocation], Any], process: str = "") -> Any:
+        """One invocation: what it returns, or what it raised. A crash ends the process."""
+        process = process or function
+        with self.faults.invocation(SECONDS[function]):
+            means = Invocation(self.faults.remaining, Record())
+            try:
+                return work(self._process(process), means)
+            except Crash as crash:
+                self._processes.pop(process, None)
+                return crash
+            except (TryLater, AwsUnavailable) as error:
+                if isinstance(error, AwsUnavailable) and function != "publish":
+                    self.escaped.append(f"{function} raised AwsUnavailable: {error}")
+                return error
+            except Exception as error:  # noqa: BLE001 -- a finding, told with its run
+                self.escaped.append(f"{function} raised {type(error).__name__}: {error}")
+                return error
+
+    # What happens from outside.
+
+    def request(self, message_id: str) -> dict[str, Any]:
+        first = self.behaviour.first
+        form = {"template": first, "params": {"a": message_id}}
+        mobile = f"138001380{message_id[1:]:0>2}" if message_id.startswith("n") else MOBILE
+        return {"message_id": message_id, "mobile": mobile, **form, **self.behaviour.over}
+
+    def send(self, message_id: str = "m1", process: str = "") -> Any:
+        """Hands a message over, and lets the stream tell of it."""
+        raw = self.request(message_id)
+        done = self.invoke("send", lambda sender, means: sender.send(raw, "rid", means), process)
+        self.stream()
+        return done
+
+    def callback(self, call: Call, outcome: str) -> bool:
+        """Pushes a receipt; whether it was answered ``success``."""
+        event = callback_event(call, outcome)
+        name = f"callback_{call.vendor}"
+        answer = self.invoke(name, lambda callbacks, means: callbacks.receive(event, means.record))
+        return isinstance(answer, dict) and (answer["statusCode"], answer["body"]) == (200, "success")
+
+    def pushes(self) -> None:
+        """The vendors push what is due."""
+        for call in self.vendors.due():
+            if any(receipt.open for receipt in call.receipts):
+                self.vendors.push(call)
+                self.stream()
+
+    def sweep(self) -> None:
+        """One run of the sweep; then what it, and what failed before, hands to ``send``."""
+        self.invoke("sweep", lambda sweep, means: sweep.run(means))
+        self.stream()
+        for text in self.topics.published.pop("notify", []):
+            self._notes.append((text, 0, self.now))
+        notes, self._notes = self._notes, []
+        for text, tries, due in notes:
+            if due > self.now:
+                self._notes.append((text, tries, due))
+            elif isinstance(self.notify(text), BaseException) and tries < 2:
+                self._notes.append((text, tries + 1, self.now + 60))
+
+    def notify(self, text: str) -> Any:
+        """The notify topic hands a message to ``send``."""
+        event = {"Records": [{"Sns": {"Message": text, "MessageId": "sns-1"}}]}
+        done = self.invoke("send", lambda sender, means: sender.receive(event, None, means))
+        self.stream()
+        return done
+
+    def stream(self) -> None:
+        """Hands the table's changes to ``publish`` until it has taken them."""
+        until = len(self.table.changes)
+        event = {"Records": [change for at in range(self._streamed, until) if (change := self._change(at))]}
+        tries = 0
+        while event["Records"]:
+            done = self.invoke("publish", lambda publisher, means: publisher.publish(event, means.record))
+            if isinstance(done, dict) and not done["batchItemFailures"]:
+                break
+            tries += 1
+            if tries == 10:
+                return
+        self._streamed = max(until, self._streamed)
+
+    def _change(self, at: int) -> dict[str, Any] | None:
+        old, new = self.table.changes[at]
+        if new is None or not new["pk"]["S"].startswith("MSG#"):
+            return None
+        images = {"NewImage": new, **({"OldImage": old} if old else {})}
+        return {"dynamodb": {**images, "SequenceNumber": str(at)}}
+
+    # What became of it.
+
+    def quiet(self) -> bool:
+        """Whether nothing will change any more, however often anybody looks."""
+        return not (
+            self._notes
+            or self.faults.under_way
+            or self._streamed < len(self.table.changes)
+            or self.queues.bodies("outbox")
+            or any("look_at" in item for item in self.table.items.values())
+            or any(call.rang and any(one.open for one in call.receipts) for call in self.vendors.calls)
+        )
+
+    def message(self, message_id: str = "m1") -> Message | None:
+        item = self.table.items.get(f"MSG#{message_id}")
+        return None if item is None else message_of(item)
+
+
+class ReadOnce(Settings):
+    """Settings whose vendors are read once: a tenth of a run's time."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ)
+        self._read: dict[str, VendorSettings] = {}
+
+    def vendor(self, name: str) -> VendorSettings:
+        if name not in self._read:
+            self._read[name] = super().vendor(name)
+        return self._read[name]
+
+
+class ScriptedCaller(Caller):
+    """A caller whose exchanges go to the scripted vendors, through the gate."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.settings, Secrets(clock=world.clock), world.clock)
+        self._world = world
+
+    def exchange(self, vendor: Vendor) -> Exchange:
+        world = self._world
+
+        def exchange(request: HttpRequest) -> HttpReply:
+            serve = partial(world.vendors.serve, vendor.name, request)
+            if request.path.endswith("/result"):
+                answer: HttpReply = world.faults.io(VENDOR, f"{vendor.name} asked", serve)
+                return answer
+            attempt = Attempt(asked_for(request.form or {}), vendor.name, world.now)
+            world.attempts.append(attempt)
+            try:
+                reply: HttpReply = world.faults.io(VENDOR, vendor.name, serve)
+            except NotConnected:
+                attempt.safe = True
+                raise
+            attempt.safe = refused(vendor, reply)
+            return reply
+
+        return exchange
+
+
+def refused(vendor: Vendor, reply: HttpReply) -> bool:
+    """Whether the vendor said for certain that it will not ring."""
+    if reply.status != 200:
+        return False
+    codes = {str(code) for name, code in _REFUSALS[vendor.name].items() if name != "garbage"}
+    return str(json.loads(reply.body)["code"]) in codes
+
+
+def _steps(text: str) -> list[str]:
+    """Words: a number waits so many seconds, the others are done."""
+    return text.split()
+
+
+def story(world: World) -> None:
+    """Send, receipts, redelivery four times with the clock moved, sweeps; then an hour later, and a day.
+
+    It ends once nothing more can happen: nothing to sweep, to push, to land or to hand over.
+    """
+    for number in range(world.behaviour.before):
+        world.send(f"b{number}")
+    for step in _WHILE_SENT:
+        _step(world, step)
+    for step in _AFTERWARDS:
+        if world.quiet():
+            return
+        _step(world, step)
+
+
+_WHILE_SENT = _steps("send 5 push 15 send 25 sweep push 20 send 60 sweep others send 60 push sweep 300 send push")
+_AFTERWARDS = _steps(
+    "61 sweep 61 sweep push 121 sweep 300 sweep 120 sweep cold 2300 push sweep 200 push sweep 100 push sweep 300 sweep "
+    "cold 86400 push sweep 100 push sweep 100 push sweep 120 sweep"
+)
+
+
+def _step(world: World, step: str) -> None:
+    if step.isdigit():
+        world.now += float(step)
+    else:
+        _STEPS[step](world)
+
+
+_STEPS: dict[str, Callable[[World], object]] = {
+    "send": lambda world: world.send(),
+    "push": World.pushes,
+    "sweep": World.sweep,
+    "cold": World.cold,
+    "others": lambda world: [world.send(f"a{number}") for number in range(world.behaviour.after)],
+}
+
+# Oracles.
+
+_NEXT: Mapping[State | None, frozenset[str]] = {
+    None: frozenset({"calling", "rejected", "due", "expired", "released"}),
+    State.DUE: frozenset({"calling", "rejected", "expired", "due"}),
+    State.RELEASED: frozenset({"calling", "rejected", "expired", "due", "delivered", "failed", "released"}),
+    State.CALLING: frozenset({"accepted", "rejected", "released", "unknown", "delivered", "failed", "calling"}),
+    State.UNKNOWN: frozenset({"accepted", "rejected", "delivered", "failed", "calling", "unknown"}),
+    State.ACCEPTED: frozenset({"delivered", "failed", "accepted"}),
+    **{state: frozenset({state.value}) for state in FINAL},
+}
+"""The table of docs/protocol.md; a state may stay."""
+_TOLD = {State.ACCEPTED, State.UNKNOWN, *FINAL}
+
+
+def findings(world: World) -> list[str]:
+    """What went wrong in a run, each by its kind first."""
+    found = [f"ESCAPED {text}" for text in world.escaped]
+    ids = sorted({message.message_id for message in _messages(world)} | {a.message_id for a in world.attempts})
+    for message_id in ids:
+        found += _rings(world, message_id)
+    found += _receipts(world) + _transitions(world) + _published(world) + _caps(world) + _stuck(world)
+    return found
+
+
+def _messages(world: World) -> list[Message]:
+    return [message_of(item) for pk, item in world.table.items.items() if pk.startswith("MSG#")]
+
+
+def _rings(world: World, message_id: str) -> list[str]:
+    found = []
+    perhaps = [attempt for attempt in world.attempts if attempt.message_id == message_id and not attempt.safe]
+    if len(perhaps) > world.behaviour.allowed:
+        found.append(f"DOUBLE {message_id}: {len(perhaps)} calls that may have rung")
+    message = world.message(message_id)
+    rang = [call for call in world.vendors.calls if call.message_id == message_id and call.rang]
+    state = message.state if message else None
+    if state in {State.ACCEPTED, State.DELIVERED, State.FAILED} and not rang:
+        found.append(f"WRONG {message_id}: {state}, and nobody was rung")
+    if rang and state in {State.REJECTED, State.EXPIRED, State.RELEASED, State.DUE, None}:
+        found.append(f"WRONG {message_id}: {state}, and the phone rang")
+    return found
+
+
+def _receipts(world: World) -> list[str]:
+    found = []
+    for call in world.vendors.calls:
+        for receipt in call.receipts:
+            if receipt.answered and not where(world, call, receipt):
+                state = getattr(world.message(call.message_id), "state", None)
+                found.append(f"LOST the {receipt.code} receipt of {call.vendor}: {call.message_id} is {state}")
+    return found
+
+
+def where(world: World, call: Call, receipt: Pushed) -> str:
+    """Where a receipt that was answered ``success`` is in the end; nowhere, if it is lost."""
+    message = world.message(call.message_id)
+    code = _CODES["delivered" if receipt.code == "mismatch" else receipt.code][call.vendor]
+    mismatched = receipt.code == "mismatch" and call.vendor == "dxtong"  # jumdata's receipts name no number
+    texts = [json.loads(text) for text in message.receipts] if message else []
+    if any((text["call_id"], text["code"]) == (call.call_id, code) for text in texts):
+        return "message" if not mismatched else ""
+    if any(call.call_id in body for body in world.queues.bodies("dead")):
+        return "dead letters"
+    if message and message.unlinked:
+        return "counted as unlinked"
+    point = world.table.items.get(f"CALL#{call.vendor}#{call.call_id}", {})
+    if not any(json.loads(text)["code"] == code for text in point.get("receipts", {"SS": []})["SS"]):
+        return ""
+    if mismatched and ("message" in point or "waiting" in point):
+        return "kept, mismatched"
+    if "message" not in point and "waiting" in point and _beyond(message, receipt):
+        return "waits"
+    return ""
+
+
+def _beyond(message: Message | None, receipt: Pushed) -> bool:
+    """Whether a waiting receipt is none that can be linked by its number.
+
+    It came more than an hour after the call, or the message has a result, or a call id, of the other ring.
+    """
+    if message is None or message.state is not State.UNKNOWN:
+        return bool(message and message.redials)
+    return receipt.at > (message.redialled_at or message.called_at or 0.0) + HOUR - 120
+
+
+def _transitions(world: World) -> list[str]:
+    found = []
+    for old, new in world.table.changes:
+        if new is None or not new["pk"]["S"].startswith("MSG#"):
+            continue
+        before, after = State(old["st"]["S"]) if old else None, new["st"]["S"]
+        if after not in _NEXT[before]:
+            kind = "OVERWRITTEN" if before in FINAL else "TRANSITION"
+            found.append(f"{kind} {new['pk']['S']}: {before} to {after}")
+    return found
+
+
+def _published(world: World) -> list[str]:
+    told = Counter((r["message_id"], r["status"]) for r in map(json.loads, world.topics.published.get("results", [])))
+    waiting = world.queues.bodies("outbox")
+    found = []
+    for old, new in world.table.changes:
+        if new is None or not new["pk"]["S"].startswith("MSG#") or (old and old["st"] == new["st"]):
+            continue
+        name, state = new["pk"]["S"].removeprefix("MSG#"), new["st"]["S"]
+        if State(state) in _TOLD and not told[name, state] and not any('"result"' in body for body in waiting):
+            found.append(f"UNPUBLISHED {name}: {state}")
+    return found
+
+
+def _caps(world: World) -> list[str]:
+    """No more messages reach jumdata in 24 hours than its cap, and no more calls may ring; a message counts once."""
+    cap = world.settings.vendor("jumdata").daily_cap
+    asked = [attempt for attempt in world.attempts if attempt.vendor == "jumdata" and attempt.message_id[0] != "n"]
+    for one in asked if cap else []:
+        day = [attempt for attempt in asked if one.at <= attempt.at < one.at + DAY]
+        if len({attempt.message_id for attempt in day}) > cap or sum(not attempt.safe for attempt in day) > cap:
+            return [f"CAP {len(day)} requests of a number in 24 hours"]
+    return []
+
+
+def _stuck(world: World) -> list[str]:
+    """What nobody will look at again."""
+    found = [
+        f"STUCK {message.message_id}: {message.state}"
+        for message in _messages(world)
+        if (message.state is State.CALLING and (message.lease or 0) < world.now - 120)
+        or (message.state in {State.DUE, State.RELEASED} and (message.expires_at or 0) < world.now - 300)
+    ]
+    return found + [f"STUCK in the outbox: {body[:60]}" for body in world.queues.bodies("outbox")[:1]]
