@@ -63,14 +63,19 @@ check: $(READY) ## Check format, style, types, layering and template; writes not
 	$(BIN)/cfn-lint
 	$(BIN)/sam validate --lint --region us-east-1
 
+.PHONY: faults
+faults: $(READY) ## Attack the gateway for a quarter of an hour, and print what came of it: SEED=
+	@$(BIN)/python -m tests.faults $(call option,seed,SEED)
+
 .PHONY: format
 format: $(READY) ## Put code into its format, and mend what can be mended without asking
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 .PHONY: bench
-bench: $(READY) ## Measure cold and warm invokes on the local stack
+bench: $(READY) ## Measure invokes on the local stack, deadlines kept and memory held
 	@$(BIN)/python -m local bench
+	@$(BIN)/python -m tests.faults.wire
 
 .PHONY: deps
 deps: $(READY) ## Pin anew what the layer and the local AWS server are made of

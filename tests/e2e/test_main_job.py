@@ -1,6 +1,7 @@
 """The main job on the deployed stack: both vendors, every form and way in, every code, results and alarms."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -144,6 +145,27 @@ def test_a_call_whose_answer_is_lost_rings_once_and_its_callback_still_settles_i
     if vendor == "jumdata":  # its address names the message; dxtong's receipt is linked by number after a while
         assert final(gateway, message_id)["status"] == "delivered"
     assert len(calls(gateway, vendor, mobile)) - before == 1
+
+
+@pytest.mark.parametrize("vendor", ["dxtong", "jumdata"])
+@pytest.mark.parametrize("ending", [86, 87])
+def test_a_dripping_vendor_is_asked_once_and_not_waited_for(gateway: Stack, vendor: str, ending: int) -> None:
+    message_id, mobile = new_id(), number(ending)
+    request = {"message_id": message_id, "mobile": mobile, "vendor": vendor, **SHIPPED}
+    before = len(calls(gateway, vendor, mobile))
+    started = time.monotonic()
+    result = gateway.invoke("send", request)
+    assert time.monotonic() - started < 30  # a drip lasts as long; the deadline here is 2 s
+    assert (result["status"], result["error"]["code"], result["vendor"]) == ("unknown", "outcome_unknown", vendor)
+    assert gateway.invoke("send", request)["replayed"]
+    made = calls(gateway, vendor, mobile)[before:]
+    assert len(made) == 1
+    if vendor == "jumdata":  # its callback may come at any time later
+        address = made[0]["fields"]["notifyUrl"]
+        receipt = {"callId": new_id(), "callStatus": 0, "callStatusText": "成功", "callTime": 7}
+        assert push(address, json.dumps(receipt).encode(), "application/json") == (200, "success")
+        late = status(gateway, message_id)
+        assert (late["status"], late["linked_by"], late["call_id"]) == ("delivered", "token", receipt["callId"])
 
 
 @pytest.mark.parametrize("ending", [94, 95, 96, 97, 99])

@@ -178,7 +178,7 @@ RULES = (
         (
             (
                 "callbacks.py",
-                "            self._outbox.keep(Kind.RECEIPT, letters.receipt(receipt, rhash, message_id, ttl))\n",
+                "            self._outbox.keep(Kind.RECEIPT, letters.receipt(receipt, rhash, message_id, ttl, now))\n",
                 "            raise\n",
             ),
         ),

@@ -19,6 +19,8 @@ from tests.faults.world import BEFORE_NINE, ORDERS, Behaviour, World, findings, 
 
 Chosen = dict[int, Kind]
 PROCESSES = 2
+MOST_UNKNOWN = 0.0247
+"""The share of single faults that end ``unknown`` though nobody was rung: lower it where the code gets better."""
 _WORST = 400
 """I/O after which a run is taken not to end."""
 
@@ -362,7 +364,12 @@ def run(seed: int, seconds: float) -> list[Figure]:
     say(f"   {one.runs:,} single faults, {until - time.monotonic():.0f} s left")
     figures = [
         _judged(f"one fault at every one of {one.boundaries:,} boundaries, {len(every)} behaviours", one, "0 / 0"),
-        Figure("single faults that end unknown without a ring", one.unknown_share(), "may only fall", reached=True),
+        Figure(
+            "single faults that end unknown without a ring",
+            one.unknown_share(),
+            f"{MOST_UNKNOWN:.2%}, may only fall",
+            reached=round(one.unknown / one.runs, 4) <= MOST_UNKNOWN,
+        ),
         Figure("receipts that nobody can attribute, kept at their call id", f"{one.waits:,}", "printed", reached=True),
     ]
     directed = spread(late_ones, [(behaviour,) for behaviour in every if _is_directed(behaviour)])

@@ -482,6 +482,7 @@ LETTER: dict[str, Any] = {
     "rhash": "h",
     "message_id": None,
     "ttl": 1,
+    "came_at": 1.5,
 }  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def _operation(chance: random.Random) -> Operation:
         lambda store: store.settle(message.message_id, receipt, "call_id", at),
         lambda store: store.keep_later(message.message_id, receipt),
         lambda store: store.record_receipt(receipt, chance_hash, int(at)),
-        lambda store: store.mark_waiting(meeting, at),
+        lambda store: store.mark_waiting(meeting, at, at - 5),
         lambda store: store.link("dxtong", meeting.call_id, message),
         lambda store: store.unmark(meeting),
         lambda store: list(store.messages(state, at)),

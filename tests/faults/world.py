@@ -241,7 +241,7 @@ class Vendors:
         for receipt in call.receipts:
             if receipt.open:
                 receipt.pushes += 1
-                receipt.at = receipt.at or self._world.now
+                receipt.at = self._world.now
                 receipt.answered = self._world.callback(call, receipt.code)
                 if not receipt.answered and receipt.pushes < 3:
                     return
@@ -455,6 +455,10 @@ class World:
             or any("look_at" in item for item in self.table.items.values())
             or any(call.rang and any(one.open for one in call.receipts) for call in self.vendors.calls)
         )
+
+    def knows(self, call: Call) -> bool:
+        """Whether a receipt of that call says, or its call id tells, whose it is."""
+        return call.vendor == "jumdata" or "message" in self.table.items.get(f"CALL#{call.vendor}#{call.call_id}", {})
 
     def message(self, message_id: str = "m1") -> Message | None:
         item = self.table.items.get(f"MSG#{message_id}")

@@ -655,6 +655,41 @@ def test_a_receipt_of_another_vendor_is_not_linked_by_number(gateway: Gateway, s
     assert gateway.status("m1")["status"] == "unknown"
 
 
+def test_a_receipt_is_linked_however_long_the_sweep_stood_still(gateway: Gateway, start: float) -> None:
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
+    push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(start + 7 * 3600):
+        gateway.sweep()
+    assert gateway.status("m1")["status"] == "failed"
+
+
+def test_a_receipt_in_the_outbox_counts_from_when_it_came(gateway: Gateway, start: float) -> None:
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem"}
+    with time_machine.travel(start + 3500):
+        push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    wire.failing = set()
+    for seconds in (3700, 3900):
+        with time_machine.travel(start + seconds):
+            gateway.sweep()
+    assert gateway.status("m1")["status"] == "failed"
+
+
+def test_what_stays_open_between_two_keeps_nothing_from_a_later_message(gateway: Gateway, start: float) -> None:
+    for message_id in ("m1", "m2"):
+        gateway.send(message_id=message_id, mobile=number(90), vendor="dxtong", **SHIPPED)
+    push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(start + 3 * 3600):
+        gateway.send(message_id="m3", mobile=number(90), vendor="dxtong", **SHIPPED)
+        push_dxtong(gateway, dxtong_receipt("77777778", "-6", number(90)))
+    with time_machine.travel(start + 3 * 3600 + 130):
+        gateway.sweep()
+    results = [gateway.status(f"m{at}") for at in (1, 2, 3)]
+    assert [result["status"] for result in results] == ["unknown", "unknown", "failed"]
+    assert [result["unlinked_receipts"] for result in results] == [1, 1, 0]
+
+
 # Receipts are bounded.
 
 

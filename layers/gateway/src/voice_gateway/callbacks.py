@@ -131,10 +131,10 @@ class Callbacks:
             if token is not None:
                 settled = self._settling.of_message(token.message_id, receipt, "token", now)
             else:
-                settled = self._settling.at_call_id(receipt, rhash, ttl, now)
+                settled = self._settling.at_call_id(receipt, rhash, ttl, now, now)
         except AwsUnavailable:
             message_id = token.message_id if token else None
-            self._outbox.keep(Kind.RECEIPT, letters.receipt(receipt, rhash, message_id, ttl))
+            self._outbox.keep(Kind.RECEIPT, letters.receipt(receipt, rhash, message_id, ttl, now))
             record.note(receipt="outbox")
             return
         record.note(receipt=str(settled))

@@ -35,9 +35,9 @@ def release(message: Message) -> Content:
     return {"message": _portable(message)}
 
 
-def receipt(came: Receipt, rhash: str | None, message_id: str | None, ttl: int) -> Content:
-    """A receipt that could not be written; without the number."""
-    return {"receipt": receipt_text(came), "rhash": rhash, "message_id": message_id, "ttl": ttl}
+def receipt(came: Receipt, rhash: str | None, message_id: str | None, ttl: int, came_at: float) -> Content:
+    """A receipt that could not be written; without the number. ``came_at`` tells whose call it may belong to."""
+    return {"receipt": receipt_text(came), "rhash": rhash, "message_id": message_id, "ttl": ttl, "came_at": came_at}
 
 
 def result(content: Content) -> Content:
@@ -80,7 +80,8 @@ class Letters:
         if content["message_id"]:
             self._settling.of_message(content["message_id"], came, "token", now)
         else:
-            self._settling.at_call_id(came, content["rhash"], content["ttl"], now)
+            came_at = float(content.get("came_at", now))  # an earlier version's letters lack it
+            self._settling.at_call_id(came, content["rhash"], content["ttl"], now, came_at)
 
 
 def _portable(message: Message) -> Content:

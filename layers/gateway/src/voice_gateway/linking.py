@@ -41,8 +41,6 @@ class Linking:
                 orphans.append(meeting)
             else:
                 self._apply(meeting, "call_id", now, record)
-        # Later than that nothing comes any more that would tell whose it is; and there may be many accepted messages.
-        orphans = [meeting for meeting in orphans if _since(meeting) > now - _AFTER_A_CALL]
         accepted = list(self._store.messages(State.ACCEPTED, now + OLDEST)) if orphans else []
         orphans = self._link_accepted(orphans, accepted, now, record)
         if self._by_number:
@@ -67,24 +65,29 @@ class Linking:
         unknown = list(self._store.messages(State.UNKNOWN, now, since=now - OLDEST))
         # After a redial the first call's receipt may still come, though the second call is accepted by now.
         possible = unknown + [message for message in accepted if message.redials]
-        waiting: dict[tuple[str, str | None], list[Meeting]] = defaultdict(list)
+        by_number: dict[str | None, list[Message]] = defaultdict(list)
+        for message in possible:
+            by_number[message.number_hash].append(message)
+        rivals: dict[str, list[Meeting]] = defaultdict(list)
+        shared: set[str] = set()
         for meeting in orphans:
-            waiting[meeting.vendor, meeting.rhash].append(meeting)
-        open_: dict[str, int] = {}
-        for (_, rhash), rivals in waiting.items():
-            latest = max(_since(meeting) for meeting in rivals)
-            if rhash is None or latest > now - self._patience:
-                continue
-            candidates = {m.message_id: m for meeting in rivals for m in possible if could_be(meeting, m)}
-            if len(candidates) == 1 and len(rivals) <= 1 + next(iter(candidates.values())).redials:
-                (message,) = candidates.values()
-                for meeting in sorted(rivals, key=_since):
-                    if could_be(meeting, message):
-                        self._link(meeting, message, "number", now, record)
-            elif candidates:
-                open_ |= dict.fromkeys(candidates, len(rivals))
-            elif latest > now - self._patience - _INTERVAL:
+            messages = [message for message in by_number.get(meeting.rhash, []) if could_be(meeting, message)]
+            for message in messages:
+                rivals[message.message_id].append(meeting)
+            if len(messages) > 1:
+                shared |= {message.message_id for message in messages}
+            elif not messages and -_INTERVAL < _since(meeting) - (now - self._patience) <= 0:
                 record.count("UnlinkedReceipts")  # nobody's: counted by the one run that finds it so
+        open_: dict[str, int] = {}
+        for message in possible:
+            mine = sorted(rivals[message.message_id], key=_since)
+            if not mine or _since(mine[-1]) > now - self._patience:
+                continue
+            if message.message_id in shared or len(mine) > 1 + message.redials:
+                open_[message.message_id] = len(mine)
+            else:
+                for meeting in mine:
+                    self._link(meeting, message, "number", now, record)
         self._show(possible, open_, record)
 
     def _show(self, possible: Iterable[Message], open_: dict[str, int], record: Record) -> None:
@@ -118,7 +121,7 @@ def could_be(meeting: Meeting, message: Message) -> bool:
     latest = (message.redialled_at or called_at) + _AFTER_A_CALL
     return (
         meeting.vendor in {message.vendor, message.earlier_vendor}
-        and message.number_hash == meeting.rhash
+        and message.number_hash == meeting.rhash is not None
         and (message.call_id is None or (message.redials > 0 and message.call_id != meeting.call_id))
         and called_at <= _since(meeting) <= latest
     )

@@ -47,15 +47,17 @@ class Settling:
             return self._beside(message_id, changed.message, receipt)
         return Settled.SETTLED
 
-    def at_call_id(self, receipt: Receipt, rhash: str | None, ttl: int, now: float) -> Settled:
+    def at_call_id(self, receipt: Receipt, rhash: str | None, ttl: int, now: float, came_at: float) -> Settled:
         """A receipt that names its call id only: written there first, then applied, or marked as waiting.
+
+        It waits since ``came_at``, even if it lay in the outbox meanwhile.
 
         Raises AwsUnavailable.
         """
         meeting = self._store.record_receipt(receipt, rhash, ttl)
         if meeting.message is None:
             try:
-                self._store.mark_waiting(meeting, now)
+                self._store.mark_waiting(meeting, now, came_at)
             except Changed as changed:
                 meeting = changed.meeting
             else:

@@ -239,12 +239,12 @@ class Store:
         except Changed as changed:
             return changed.meeting
 
-    def mark_waiting(self, meeting: Meeting, now: float) -> Meeting:
+    def mark_waiting(self, meeting: Meeting, now: float, since: float) -> Meeting:
         """Marks a receipt that nobody claims, so that ``sweep`` finds it. Raises Changed where a message came."""
         return self._change_meeting(
             meeting.vendor,
             meeting.call_id,
-            first={"waiting": now, "look_at": now, "st": "waiting"},
+            first={"waiting": since, "look_at": now, "st": "waiting"},
             when="attribute_not_exists(#message)",
         )
 
