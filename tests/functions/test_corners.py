@@ -113,3 +113,11 @@ def test_a_receipt_of_another_number_does_not_hide_the_right_one(gateway: Gatewa
     push_dxtong(gateway, dxtong_receipt(sent["call_id"], "2", number(1)))
     assert succeeded(push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-6", number(0))))
     assert gateway.status("m1")["status"] == "failed"
+
+
+@pytest.mark.parametrize("message_id", ["\ud800", "", "a" * 129, None])
+def test_what_only_looks_like_an_event_of_sns_is_a_bad_request(gateway: Gateway, message_id: str | None) -> None:
+    event = {"Records": [{"Sns": {"Message": "{", "MessageId": message_id}}]}
+    result = gateway.invoke("send", event)
+    assert (result["status"], result["error"]["code"]) == ("rejected", "invalid_request")
+    assert "Records" in result["error"]["message"]

@@ -241,7 +241,10 @@ def _from_sns(event: Any) -> bool:
 
 def _is_sns(record: Any) -> bool:
     sns = record.get("Sns") if isinstance(record, dict) else None
-    return isinstance(sns, dict) and all(isinstance(sns.get(name), str) for name in ("Message", "MessageId"))
+    # An id that cannot be one is not from SNS: whoever may invoke can hand over what looks like its event.
+    return (
+        isinstance(sns, dict) and isinstance(sns.get("Message"), str) and bool(parse.message_id(sns.get("MessageId")))
+    )
 
 
 def _json(text: str) -> Any:
