@@ -104,6 +104,7 @@ build: $(READY) ## Build functions and layers for Lambda
 
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
+	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
 	$(BIN)/sam deploy $(if $(shell grep -s '^stack_name' samconfig.toml),,--guided)
 	@echo 'Next: fill in the secrets, and register the address that `make address STACK=…` prints with dxtong.'
 

@@ -25,6 +25,8 @@ from local.server import StackError
 
 VENDORS = vendors.names()
 SIMULATOR_SECONDS = 15.0
+ALIAS = "live"
+"""What triggers call: template.yaml's."""
 OWNER = "owner.json"
 """In the folder of a stack that ends with the process that started it: which process that is."""
 
@@ -244,7 +246,14 @@ class Stack:
         name = self.description["functions"][function]
         size = self.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
         # To set what it is already is enough: the server ends a function's processes whenever this is written.
-        self.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size)
+        self._publish(function, MemorySize=size)
+
+    def _publish(self, function: str, **configuration: Any) -> None:
+        """Changes a function's configuration, as a deployment would: a new version, and the alias follows."""
+        name = self.description["functions"][function]
+        self.aws.lambda_.update_function_configuration(FunctionName=name, **configuration)
+        version = self.aws.lambda_.publish_version(FunctionName=name)["Version"]
+        self.aws.lambda_.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
     # Breaking it, for tests that want to see something fail.
 
@@ -283,11 +292,11 @@ class Stack:
             LayerName=f"without-{package.replace('_', '-').replace('.', '-')}", Content={"ZipFile": content}
         )["LayerVersionArn"]
         changed = [less if ":DependenciesLayer" in arn else arn for arn in layers]
-        self.aws.lambda_.update_function_configuration(FunctionName=name, Layers=changed)
+        self._publish(function, Layers=changed)
         try:
             yield
         finally:
-            self.aws.lambda_.update_function_configuration(FunctionName=name, Layers=layers)
+            self._publish(function, Layers=layers)
 
 
 def stop(folder: Path) -> bool:

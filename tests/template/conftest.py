@@ -33,7 +33,7 @@ def written(source: str) -> dict[str, Any]:
     return parsed
 
 
-def translate(written: dict[str, Any], region: str) -> dict[str, Any]:
+def translate(written: dict[str, Any], region: str, **parameters: str) -> dict[str, Any]:
     template = deepcopy(written)
     for resource in template["Resources"].values():
         for location in ("CodeUri", "ContentUri"):
@@ -41,7 +41,7 @@ def translate(written: dict[str, Any], region: str) -> dict[str, Any]:
                 resource["Properties"][location] = "s3://bucket/key"
     _get_region_from_session.cache_clear()
     with patch.dict(os.environ, AWS_DEFAULT_REGION=region):
-        translated: dict[str, Any] = transform(template, {}, NoManagedPolicies())
+        translated: dict[str, Any] = transform(template, parameters, NoManagedPolicies())
     return translated
 
 

@@ -188,9 +188,12 @@ def test_balance_check_reaches_balances_only(resources: Resources) -> None:
 # Retries.
 
 
-def test_an_asynchronous_send_is_retried_and_then_kept(resources: Resources) -> None:
-    properties = resources["SendFunctionEventInvokeConfig"]["Properties"]
-    assert properties["Qualifier"] == "$LATEST"
+@pytest.mark.parametrize(
+    ("name", "qualifier"), [("SendFunctionEventInvokeConfig", "live"), ("SendUnqualifiedInvokeConfig", "$LATEST")]
+)
+def test_an_asynchronous_send_is_retried_and_then_kept(resources: Resources, name: str, qualifier: str) -> None:
+    properties = resources[name]["Properties"]
+    assert properties["Qualifier"] == qualifier
     assert (properties["MaximumRetryAttempts"], properties["MaximumEventAgeInSeconds"]) == (2, 6 * 3600)
     assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 
@@ -244,8 +247,9 @@ def test_the_table_expires_items_recovers_and_is_encrypted(resources: Resources)
 
 def test_what_cannot_be_made_again_outlives_the_stack(resources: Resources) -> None:
     for name in ("CallsTable", "DxtongSecret", "JumdataSecret", "CallbackSecret"):
-        assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resources[name]["DeletionPolicy"] == ("Retain" if name == "CallsTable" else "RetainExceptOnCreate")
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
+    assert resources["CallsTable"]["Properties"]["DeletionProtectionEnabled"] is True
 
 
 def test_an_update_leaves_alone_what_an_operator_put_into_a_secret(resources: Resources) -> None:
