@@ -1,16 +1,11 @@
 """Corners where a receipt could be lost, given to another message, or shown: each was once wrong."""
 
-import logging
-import socket
-import threading
 import time
 from typing import Any
 
 import pytest
 import time_machine
 from moto import mock_aws
-from voice_gateway.exchange import over
-from voice_gateway.vendors.base import HttpRequest
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
@@ -20,20 +15,6 @@ from tests.functions.test_send import MORNING, NIGHT, SHIPPED, number
 from tests.gateway import Gateway, deployed
 
 REDIAL = {"on_unknown": "redial_once", **SHIPPED}
-
-
-def test_a_header_that_is_none_brings_no_address_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level(logging.WARNING):
-
-        def serve() -> None:
-            connection, _ = server.accept()
-            connection.recv(9999)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}")
-            connection.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        over(f"http://127.0.0.1:{server.getsockname()[1]}", 2)(HttpRequest("GET", "/r", {"mobile": number(0)}))
-    assert number(0) not in caplog.text
 
 
 def test_a_redialled_message_gets_the_first_calls_receipt_though_the_second_was_accepted(gateway: Gateway) -> None:

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -630,3 +631,19 @@ def test_the_context_is_loaded_once() -> None:
     assert exchange._tls() is exchange._tls()
     assert exchange._tls().verify_mode == ssl.CERT_REQUIRED
     assert exchange._tls().check_hostname
+
+
+def test_a_header_that_is_none_brings_no_address_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, caplog.at_level(logging.WARNING):
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            connection.recv(9999)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2\r\n\r\n{}")
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        exchange.over(f"http://127.0.0.1:{server.getsockname()[1]}", 2)(
+            HttpRequest("GET", "/r", {"mobile": "13800138000"})
+        )
+    assert "13800138000" not in caplog.text
