@@ -87,6 +87,10 @@ deps: $(READY) ## Pin anew what the layer and the local AWS server are made of
 
 # The local stack
 
+.PHONY: upgrade
+upgrade: $(READY) ## Upgrade a local stack from another commit to this one under traffic, and roll it back: FROM=
+	@$(BIN)/python -m local upgrade $(call option,from,FROM)
+
 .PHONY: up
 up: $(READY) ## Start the stack in the background: PORT=, DXTONG_ENDPOINT=, JUMDATA_ENDPOINT=, JUMDATA_HOURS=, PARAMETERS="Name=Value …"
 	@$(BIN)/python -m local up $(call option,port,PORT) $(call option,jumdata-hours,JUMDATA_HOURS) \

@@ -35,16 +35,17 @@ def api_address(endpoint_url: str) -> str:
     return f"{endpoint_url}/restapis/{API_ID}/v1/_user_request_"
 
 
-def build(folder: Path) -> Path:
-    """Builds functions and layers for this machine into the folder; returns the built template."""
+def build(folder: Path, source: Path = ROOT) -> Path:
+    """Builds functions and layers of a checkout for this machine into the folder; returns the built template."""
     with locked("build"):
-        output = LOCAL / "build"
+        output, cache = (LOCAL / "build", LOCAL / "cache") if source == ROOT else (source / ".build", source / ".cache")
         _sam(
             "build",
             "--build-dir",
             str(output),
             "--cache-dir",
-            str(LOCAL / "cache"),
+            str(cache),
+            cwd=source,
             # A developer's machine may be a Mac: its functions want its own wheels.
             LAYER_PLATFORM="host",
         )
@@ -126,7 +127,7 @@ def functions(found: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _sam(*arguments: str, **additions: str) -> None:
+def _sam(*arguments: str, cwd: Path = ROOT, **additions: str) -> None:
     """Runs sam with the `local` section of samconfig.toml: an operator's own settings stay out of it."""
     LOCAL.mkdir(exist_ok=True)
     env = environment(
@@ -143,7 +144,7 @@ def _sam(*arguments: str, **additions: str) -> None:
     with tempfile.TemporaryDirectory(dir=LOCAL, ignore_cleanup_errors=True) as temporary:
         done = subprocess.run(
             [tool("sam"), *arguments, *settings],
-            cwd=ROOT,
+            cwd=cwd,
             env={**env, "TMPDIR": temporary},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -20,6 +20,7 @@ from local.places import LOCAL, ROOT, environment, tool
 ENVIRONMENT = LOCAL / "server"
 REQUIREMENTS = ROOT / "local" / "requirements.txt"
 ONLY_LAYERS = ROOT / "local" / "only_layers.py"
+SERVED = ROOT / "local" / "served.py"
 
 START_SECONDS = 30.0
 
@@ -74,7 +75,8 @@ def start(folder: Path, port: int) -> processes.Process:
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
         "LAMBDA_WARM_TTL_SECONDS": "20",
     }
-    command = [str(ENVIRONMENT / "bin" / "python"), "-m", "ministack"]
+    # -P: else modules of `local` would stand in front of those that the server imports.
+    command = [str(ENVIRONMENT / "bin" / "python"), "-P", str(SERVED)]
     return processes.start("server", command, log=folder / "server.log", cwd=folder, env=env)
 
 

@@ -58,7 +58,8 @@ class Stack:
 
     ``folder`` takes stack.json and, in ``run``, the rest. ``port`` 0 takes a free one. ``parameters`` are
     the template's, ``endpoints`` those of vendors that run elsewhere, in place of their simulator.
-    ``simulator_options`` are further options of every simulator, as ``{"callback_delay": "0.2"}``.
+    ``simulator_options`` are further options of every simulator, as ``{"callback_delay": "0.2"}``. ``source`` is the
+    checkout whose template is deployed.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Stack:
         parameters: Mapping[str, str] | None = None,
         endpoints: Mapping[str, str] | None = None,
         simulator_options: Mapping[str, str] | None = None,
+        source: Path = ROOT,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder
+        self._source = source
         self._run = folder / "run"
         self._port = port
         self._parameters = {"JumdataHours": "00:00-24:00"} | dict(parameters or {})
@@ -119,7 +122,7 @@ class Stack:
         aws_server = self._keep(server.start(self._run, port))
         simulators = self._start_simulators()
         self._say("building functions and layers: sam build")
-        template = deployment.build(self._run / "build")
+        template = deployment.build(self._run / "build", self._source)
         server.wait(aws_server, port, self._run / "server.log")
         self._say(f"deploying template.yaml to the AWS server at {endpoint_url}: sam deploy")
         parameters = self._all_parameters(endpoint_url, simulators)
@@ -132,6 +135,15 @@ class Stack:
         path = self.folder / "stack.json"
         path.write_text(json.dumps(self._description, indent=2, ensure_ascii=False) + "\n")
         self._start_module("metrics", "local.metrics", str(path))
+
+    def deploy_again(self, source: Path) -> None:
+        """Deploys another version over the running one, as an operator does."""
+        template = deployment.build(self._run / "build", source)
+        simulators = self.description["simulators"]
+        parameters = self._all_parameters(self.description["endpoint_url"], simulators)
+        found = deployment.deploy(template, self.description["endpoint_url"], parameters)
+        deployment.make_up(self.aws, found, parameters)
+        self._description = _described(self.aws, found, simulators)
 
     def _keep(self, process: processes.Process) -> processes.Process:
         """Written down at once: whoever stops the stack after a crash has to know."""

@@ -1,0 +1,163 @@
+"""`make upgrade FROM=commit`: a running stack is upgraded to this checkout and rolled back, while messages are sent.
+
+Shows, on the local stack, that neither rings a phone twice nor loses a result, and that table and secrets stay.
+"""
+
+import itertools
+import json
+import re
+import subprocess
+import tarfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.places import ROOT
+from local.server import StackError
+from local.stack import InvokeError, Stack, temporary_folder
+
+_ORDER = re.compile(r"\b9[0-9]{5}\b")
+"""What each message's text names: by it the requests that a vendor got are told apart."""
+FINAL = {"delivered", "failed", "rejected", "expired"}
+BETWEEN_SENDS = 0.25
+AROUND = 5.0
+"""Seconds of traffic before and after each deployment."""
+AT_THE_END = 90.0
+"""Seconds that the last results may take: a message released for a retry waits for the sweep's next minute."""
+
+
+@dataclass
+class Traffic:
+    """Sends messages one after the other, each with a text of its own, until it is stopped."""
+
+    stack: Stack
+    phase: str = "before"
+    sent: dict[str, str] = field(default_factory=dict)
+    """Message ids, with the phase in which each was handed over."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Hand-overs that a deployment got in the way of, and that were made again."""
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for number in itertools.count():
+            if self._over.wait(BETWEEN_SENDS):
+                return
+            self._hand_over(f"{900000 + number}", number)
+
+    def _hand_over(self, message_id: str, number: int) -> None:
+        request: dict[str, Any] = {
+            "message_id": message_id,
+            "mobile": f"138001380{number % 10:02}",
+            "template": "order_shipped",
+            "params": {"order": int(message_id), "carrier": "顺丰快递"},
+        }
+        if number % 8 == 0 and number < 8 * 15:  # jumdata takes three calls a day to one number
+            request["vendor"] = "jumdata"
+        self.sent[message_id] = self.phase
+        while not self._over.is_set():
+            try:
+                if number % 4 == 3:
+                    topic = self.stack.description["notify_topic_arn"]
+                    self.stack.aws.sns.publish(TopicArn=topic, Message=json.dumps(request, ensure_ascii=False))
+                else:
+                    self.stack.invoke("send", request)
+            except (InvokeError, BotoCoreError, ClientError) as error:
+                self.refused[f"{type(error).__name__}: {error}"[:100]] += 1
+                self._over.wait(1)
+            else:
+                return
+
+
+def run(commit: str) -> int:
+    """Prints what came of it; 1 where a message was rung twice, or has no result. Raises StackError."""
+    with temporary_folder("upgrade") as folder:
+        before = folder / "before"
+        name = _checkout(commit, before)
+        print(f"{name}\nis deployed, upgraded to this checkout, and rolled back, while messages are sent", flush=True)
+        with Stack(folder / "stack", source=before, say=_say) as stack:
+            kept = _kept(stack)
+            with Traffic(stack) as traffic:
+                time.sleep(AROUND)
+                for doing, done, source in (("upgrading", "upgraded", ROOT), ("rolling back", "rolled back", before)):
+                    traffic.phase = doing
+                    began = time.monotonic()
+                    stack.deploy_again(source)
+                    traffic.phase = done
+                    _say(f"{doing} took {time.monotonic() - began:.0f} s")
+                    time.sleep(AROUND)
+            wrong = _judge(stack, traffic)
+            if _kept(stack) != kept:
+                wrong.append("table or secrets are not what they were")
+    for finding in wrong[:20]:
+        print(f"WRONG: {finding}")
+    return 1 if wrong else 0
+
+
+def _checkout(commit: str, folder: Path) -> str:
+    """Puts a commit's files into the folder; returns its name. Raises StackError."""
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        raise StackError(f"FROM={commit}: {archive.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    log = ["git", "log", "-1", "--format=%h %s", commit]
+    return subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _kept(stack: Stack) -> tuple[str, tuple[str, ...]]:
+    """The table and what is in the secrets."""
+    secrets = stack.aws.secretsmanager.list_secrets()["SecretList"]
+    values = (stack.aws.secretsmanager.get_secret_value(SecretId=each["ARN"])["SecretString"] for each in secrets)
+    return stack.description["calls_table"], tuple(sorted(values))
+
+
+def _judge(stack: Stack, traffic: Traffic) -> list[str]:
+    """What is wrong; prints a line a phase."""
+    statuses: dict[str, str] = {}
+    until = time.monotonic() + AT_THE_END
+    while time.monotonic() < until and not FINAL.issuperset(statuses.values() or {"none"}):
+        for message_id in traffic.sent:
+            if statuses.get(message_id) not in FINAL:
+                statuses[message_id] = str(stack.invoke("status", {"message_id": message_id})["status"])
+        time.sleep(0.5)
+    rung = Counter(_asked_for(stack))
+    for phase in dict.fromkeys(traffic.sent.values()):
+        sent = [message_id for message_id, when in traffic.sent.items() if when == phase]
+        told = ", ".join(f"{count} {status}" for status, count in Counter(statuses[each] for each in sent).items())
+        print(f"  {phase:<13} {len(sent):>4} messages: {told}; rung twice: {sum(rung[each] > 1 for each in sent)}")
+    for why, count in traffic.refused.items():
+        print(f"  {count} times a hand-over was made again: {why}")
+    return [f"{each} was rung {rung[each]} times" for each in traffic.sent if rung[each] > 1] + [
+        f"{each} ({traffic.sent[each]}) is {status}" for each, status in statuses.items() if status != "delivered"
+    ]
+
+
+def _asked_for(stack: Stack) -> list[str]:
+    """Which message each request at a vendor was about, by the order in its text."""
+    found = []
+    for vendor in stack.description["simulators"]:
+        for request in stack.simulator(vendor)["requests"]:
+            text = " ".join(str(value) for value in (request["fields"] or {}).values())
+            found += _ORDER.findall(text)
+    return found
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)
