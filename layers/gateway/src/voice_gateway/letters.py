@@ -10,7 +10,7 @@ from voice_gateway import reply
 from voice_gateway.aws import Topic
 from voice_gateway.model import Message, Receipt, State
 from voice_gateway.settling import Settling
-from voice_gateway.store import Changed, Store, read_receipt, receipt_text
+from voice_gateway.store import Changed, Store, known, read_receipt, receipt_text
 
 Content = dict[str, Any]
 
@@ -90,4 +90,5 @@ def _portable(message: Message) -> Content:
 
 
 def _message(fields: Content) -> Message:
-    return Message(**{**fields, "state": State(fields["state"]), "receipts": frozenset(fields["receipts"])})
+    found = known(Message, fields)
+    return Message(**{**found, "state": State(found["state"]), "receipts": frozenset(found["receipts"])})

@@ -110,7 +110,12 @@ def receipt_text(receipt: Receipt) -> str:
 
 
 def read_receipt(text: str) -> Receipt:
-    return Receipt(**json.loads(text))
+    return Receipt(**known(Receipt, json.loads(text)))
+
+
+def known(kind: type[Message | Receipt], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that this version knows: while a deployment goes on, a later one writes as well."""
+    return {name: found[name] for name in kind.__dataclass_fields__ if name in found}
 
 
 class Store:
