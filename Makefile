@@ -112,6 +112,10 @@ deploy: build ## Deploy to your AWS account; asks for what it needs the first ti
 	$(BIN)/sam deploy $(if $(shell grep -s '^stack_name' samconfig.toml),,--guided)
 	@echo 'Next: fill in the secrets, and register the address that `make address STACK=…` prints with dxtong.'
 
+.PHONY: smoke
+smoke: $(READY) ## Check a deployed stack from end to end, and ring no phone: STACK=
+	@$(BIN)/python -m local.smoke $(call option,stack,STACK)
+
 .PHONY: address
 address: $(READY) ## Print the address to register with dxtong: STACK=
 	@$(BIN)/python -m local.address $(call option,stack,STACK)

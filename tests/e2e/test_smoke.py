@@ -1,0 +1,92 @@
+"""`make smoke` on the deployed stack: all is well when it is, and each thing that is not is found."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import boto3
+from botocore.config import Config
+
+from local.smoke import Finding, Smoke
+from local.stack import Stack
+from local.target import Target
+
+
+def smoke(stack: Stack) -> list[Finding]:
+    found = stack.description
+    session = boto3.Session(found["aws_access_key_id"], found["aws_secret_access_key"], region_name=found["region"])
+    options = {"endpoint_url": found["endpoint_url"], "config": Config(proxies={})}
+    return list(Smoke(Target(found["stack_name"], "here", session, options)).run())
+
+
+def failed(stack: Stack) -> str:
+    return "; ".join(finding.text for finding in smoke(stack) if finding.verdict == "FAIL")
+
+
+def placed(stack: Stack) -> int:
+    """How many calls the vendors were asked for."""
+    requests = [each for name in ("dxtong", "jumdata") for each in stack.simulator(name)["requests"]]
+    return sum(each["mobile"] is not None for each in requests)
+
+
+@contextmanager
+def secret(stack: Stack, name: str, content: dict[str, str]) -> Iterator[None]:
+    """Another content of a secret, and functions that have not read the old one."""
+    secrets = stack.aws.secretsmanager
+    (arn,) = (each["ARN"] for each in secrets.list_secrets()["SecretList"] if f"-{name}-" in each["Name"])
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    for function in ("send", "balance_check"):
+        stack.start_anew(function)
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(content))
+    try:
+        yield
+    finally:
+        secrets.put_secret_value(SecretId=arn, SecretString=before)
+        for function in ("send", "balance_check"):
+            stack.start_anew(function)
+
+
+def test_all_is_well_and_no_phone_is_rung(gateway: Stack) -> None:
+    before = placed(gateway)
+    findings = smoke(gateway)
+    assert not [finding for finding in findings if finding.verdict == "FAIL"]
+    told = [finding.text for finding in findings if finding.verdict == "ok"]
+    assert "callback of jumdata: a signed receipt reaches the calls table" in told
+    assert "callback of dxtong: the token of the registered address is good" in told
+    assert "send: a dry run would go to dxtong and jumdata" in told
+    assert placed(gateway) == before
+
+
+def test_a_trigger_that_was_left_behind_is_found(gateway: Stack) -> None:
+    name = gateway.description["functions"]["status"]
+    size = gateway.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
+    gateway.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size + 64)
+    try:
+        assert f"an older version of {name}" in failed(gateway)
+    finally:
+        gateway.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size)
+        gateway.start_anew("status")
+    assert not failed(gateway)
+
+
+def test_a_callback_that_cannot_be_written_is_found(gateway: Stack) -> None:
+    with (
+        gateway.without_permission("callback_jumdata", "dynamodb:UpdateItem"),
+        gateway.without_permission("callback_jumdata", "sqs:SendMessage"),
+    ):
+        assert "callback of jumdata: signed receipts are answered" in failed(gateway)
+
+
+def test_credentials_that_a_vendor_refuses_are_found(gateway: Stack) -> None:
+    with secret(gateway, "DxtongSecret", {"account": "nobody", "apiKey": "wrong"}):
+        assert "dxtong does not tell its credit" in failed(gateway)
+
+
+def test_secrets_that_nobody_filled_in_are_found(gateway: Stack) -> None:
+    with (
+        secret(gateway, "DxtongSecret", {"account": "", "apiKey": ""}),
+        secret(gateway, "JumdataSecret", {"appId": "", "appSecret": ""}),
+    ):
+        found = failed(gateway)
+    assert "no dry run would be sent" in found
+    assert "no vendor has credentials" in found
