@@ -13,6 +13,7 @@ READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 
+DEPLOYED = $(shell grep -s '^stack_name' samconfig.toml)
 quoted = '$(subst ','\'',$(1))'
 option = $(if $($(2)),--$(1) $(call quoted,$($(2))))
 
@@ -109,8 +110,11 @@ build: $(READY) ## Build functions and layers for Lambda
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
-	$(BIN)/sam deploy $(if $(shell grep -s '^stack_name' samconfig.toml),,--guided)
-	@echo 'Next: fill in the secrets, and register the address that `make address STACK=…` prints with dxtong.'
+	@$(if $(DEPLOYED),,echo 'The first time sam asks for everything; Enter takes what is in brackets. Think about these: the stack name;' && \
+		echo 'AlarmEmail; VendorOrder, if you have one vendor only; CallbackMode poll in China without an ICP licence;' && \
+		echo 'ApiGatewayLogRole existing, if your APIs have access logs already. Save the answers in samconfig.toml.')
+	$(BIN)/sam deploy $(if $(DEPLOYED),,--guided)
+	@echo 'Next: fill in the secrets, register the address that `make address STACK=…` prints with dxtong, `make smoke STACK=…`.'
 
 .PHONY: smoke
 smoke: $(READY) ## Check a deployed stack from end to end, and ring no phone: STACK=
