@@ -108,3 +108,8 @@ def test_nothing_of_the_building_machine_is_in_the_layers(built: Path) -> None:
     for layer in LAYERS:
         names = {each.name for each in (built / layer).rglob("*")}
         assert not names & {"RECORD", "INSTALLER", "direct_url.json", "bin"}
+
+
+def test_the_gateway_layer_holds_the_package_and_nothing_that_lay_beside_it(built: Path) -> None:
+    kinds = {each.suffix for each in (built / "GatewayLayer").rglob("*") if each.is_file() and each.name != "py.typed"}
+    assert kinds == {".py", ".pyc"}
