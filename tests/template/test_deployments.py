@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.template.conftest import translate
 from tests.template.test_translated_template import FUNCTIONS, Resources, of_type
+from tests.template.translation import translate
 
 REGION = "eu-central-1"
 ROLL_BACK = {

@@ -443,12 +443,6 @@ def test_nothing_names_a_partition_a_region_or_an_account(source: str) -> None:
     assert principals <= {f"{each}.amazonaws.com" for each in ("lambda", "sns", "cloudwatch", "apigateway")}
 
 
-def test_china_gets_its_own_partition(translated_for_china: dict[str, Any]) -> None:
-    text = json.dumps(translated_for_china)
-    assert "arn:aws-cn:apigateway" in text
-    assert "arn:aws:" not in text
-
-
 def test_a_callback_without_a_token_learns_as_little_as_one_with_a_wrong_one(resources: Resources) -> None:
     """The local server has no gateway responses: there it is 403, on AWS 404 and empty."""
     responses = resources["CallbackApi"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
