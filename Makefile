@@ -56,13 +56,14 @@ test: $(READY) ## Run all tests, the local stack included
 	$(BIN)/pytest -n 3 --dist loadfile
 
 .PHONY: check
-check: $(READY) ## Check format, style, types, layering and template; writes nothing
+check: $(READY) ## Check format, style, types, layering and template, with checkov and serverless rules; writes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy layers/gateway/src functions local tests
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint
 	$(BIN)/sam validate --lint --region us-east-1
+	$(BIN)/python -m tests.scanners template
 
 .PHONY: faults
 faults: $(READY) ## Attack the gateway for a quarter of an hour, and print what came of it: SEED=
@@ -79,12 +80,14 @@ bench: $(READY) ## Measure invokes on the local stack, deadlines kept and memory
 	@$(BIN)/python -m tests.faults.wire
 
 .PHONY: deps
-deps: $(READY) ## Pin anew what the layer and the local AWS server are made of
+deps: $(READY) ## Pin anew what the layer, the local AWS server and the scanners are made of
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --frozen --package voice-gateway --no-dev --no-emit-workspace --no-header \
 		--format requirements-txt --output-file layers/dependencies/requirements.txt
 	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
 		--output-file local/requirements.txt local/requirements.in
+	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
+		--output-file tests/scanners/requirements.txt tests/scanners/requirements.in
 
 # The local stack
 

@@ -73,7 +73,7 @@ class Evaluation:
 
     def _kept(self, section: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: self._value(each)
+            name: self._value({key: value for key, value in each.items() if key != "Condition"})
             for name, each in section.items()
             if "Condition" not in each or self._holds(each["Condition"])
         }

@@ -82,6 +82,16 @@ LIMITED_IN_CHINA: list[tuple[str, str, tuple[Any, ...]]] = [
 METRICS_CHINA_LACKS = {"AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped"}
 
 
+# All that a parameter adds.
+EVERYTHING = {
+    "AlarmEmail": "ops@example.com",
+    "GradualDeployment": "true",
+    "Tracing": "on",
+    "VpcSecurityGroupIds": "sg-0a",
+    "VpcSubnetIds": "subnet-0a",
+}
+
+
 @cache
 def deployed(place: Place, **parameters: str) -> Evaluation:
     return Evaluation(place, **parameters)
@@ -132,7 +142,7 @@ def test_no_partition_suffix_or_region_is_hard_coded(place: Place) -> None:
 @each_place
 @each_mode
 def test_every_address_is_one_of_its_own_partition(place: Place, mode: str) -> None:
-    for text in deployed(place, CallbackMode=mode).texts():
+    for text in deployed(place, CallbackMode=mode, **EVERYTHING).texts():
         assert set(re.findall(r"\barn:([^:]*):", text)) <= {place.partition}, text
         assert set(REGION.findall(text)) <= {place.region}, text
         for suffix in re.findall(r"execute-api\.[a-z0-9-]+\.([a-z.]+)", text):
@@ -141,7 +151,7 @@ def test_every_address_is_one_of_its_own_partition(place: Place, mode: str) -> N
 
 @each_place
 def test_service_principals_are_right_everywhere(place: Place) -> None:
-    template = deployed(place, Tracing="on", KmsKeyArn=f"arn:{place.partition}:kms:{place.region}:123456789012:key/1")
+    template = deployed(place, **EVERYTHING)
     found = {each["Properties"]["Principal"] for each in template.of_type("AWS::Lambda::Permission").values()} | {
         text for text in template.texts() if text.endswith((".amazonaws.com", ".amazonaws.com.cn")) and "/" not in text
     }
@@ -154,7 +164,7 @@ def test_service_principals_are_right_everywhere(place: Place) -> None:
 
 @each_of_china
 def test_no_resource_type_is_missing_in_china(place: Place) -> None:
-    used = {each["Type"] for each in translation.translate(translation.written(), place.region)["Resources"].values()}
+    used = {each["Type"] for each in deployed(place, **EVERYTHING).resources.values()}
     assert used <= set(AVAILABLE_IN_CHINA), "look it up, and give it a line above"
     assert used <= set(PROVIDER_SCHEMA_MANAGER.get_resource_types(place.region))
 
@@ -164,7 +174,7 @@ def test_no_resource_type_is_missing_in_china(place: Place) -> None:
     ("kind", "path", "allowed"), LIMITED_IN_CHINA, ids=lambda each: each if isinstance(each, str) else ""
 )
 def test_no_feature_is_used_that_china_lacks(place: Place, kind: str, path: str, allowed: tuple[Any, ...]) -> None:
-    for name, resource in deployed(place).of_type(kind).items():
+    for name, resource in deployed(place, GradualDeployment="true", AlarmEmail="ops@example.com").of_type(kind).items():
         value = found_at(resource.get("Properties", {}), path)
         assert value == {} or value in allowed, f"{name}: {path} is {json.dumps(value)}"
 
@@ -180,7 +190,9 @@ def test_no_alarm_waits_for_a_metric_that_china_lacks(place: Place) -> None:
 
 @each_place
 @each_mode
-@pytest.mark.parametrize("more", [{}, {"ApiGatewayLogRole": "existing"}, {"Tracing": "on"}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"ApiGatewayLogRole": "existing"}, EVERYTHING], ids=["default", "existing role", "everything"]
+)
 def test_nothing_refers_to_what_is_not_deployed(place: Place, mode: str, more: dict[str, str]) -> None:
     template = deployed(place, CallbackMode=mode, **more)
     dangling = [(who, what) for who, what in template.references() if what not in template.resources | {"__ApiId__": 0}]
