@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-UV_VERSION := 0.13.9
+BOOTSTRAP := local/bootstrap.txt
+UV_VERSION := $(shell sed -nE 's/^uv==([^ ]+).*/\1/p' $(BOOTSTRAP))
 READY := $(VENV)/ready
 
 # sam looks for the runtime's Python on the path.
@@ -28,7 +29,7 @@ help: ## List the targets
 setup: $(READY) ## Make .venv with everything needed; quick where nothing changed
 	@:
 
-$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml .python-version
+$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml .python-version $(BOOTSTRAP)
 	@echo 'making $(VENV), with everything that is needed'
 	@is_313() { "$$@" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' > /dev/null 2>&1; }; \
 	if ! is_313 $(BIN)/python; then \
@@ -43,7 +44,7 @@ $(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml .python-version
 	fi
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip > /dev/null
 	@$(BIN)/uv --version 2> /dev/null | grep -q '^uv $(UV_VERSION)\b' \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(BOOTSTRAP)
 	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
 	@touch $@
 
@@ -80,7 +81,7 @@ bench: $(READY) ## Measure invokes on the local stack, deadlines kept and memory
 	@$(BIN)/python -m tests.faults.wire
 
 .PHONY: deps
-deps: $(READY) ## Pin anew what the layer, the local AWS server and the scanners are made of
+deps: $(READY) ## Pin anew what layer, local AWS server and scanners are made of; list the licences
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --frozen --package voice-gateway --no-dev --no-emit-workspace --no-header \
 		--format requirements-txt --output-file layers/dependencies/requirements.txt
@@ -88,6 +89,8 @@ deps: $(READY) ## Pin anew what the layer, the local AWS server and the scanners
 		--output-file local/requirements.txt local/requirements.in
 	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
 		--output-file tests/scanners/requirements.txt tests/scanners/requirements.in
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
+	$(BIN)/python -m local.dependencies list
 
 # The local stack
 
@@ -107,8 +110,9 @@ down: $(READY) ## Stop it, and leave nothing behind
 # An AWS account
 
 .PHONY: build
-build: $(READY) ## Build functions and layers for Lambda
+build: $(READY) ## Build functions and layers for Lambda, with a bill of materials
 	$(BIN)/sam build
+	$(BIN)/python -m local.dependencies bom .aws-sam/build
 
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
