@@ -66,6 +66,10 @@ check: $(READY) ## Check format, style, types, layering and template, with check
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m tests.scanners template
 
+.PHONY: audit
+audit: $(READY) ## Ask PyPI's database for vulnerabilities of all that is pinned; fails where it does not answer
+	@$(BIN)/python -m tests.scanners audit
+
 .PHONY: faults
 faults: $(READY) ## Attack the gateway for a quarter of an hour, and print what came of it: SEED=
 	@$(BIN)/python -m tests.faults $(call option,seed,SEED)
