@@ -356,7 +356,6 @@ def test_no_hours(hours: str) -> None:
         ("https://example.com:8443/base/", "https://example.com:8443/base"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://localhost:8080/x", "http://localhost:8080/x"),
-        ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
 def test_an_address(address: str, expected: str) -> None:
