@@ -228,7 +228,12 @@ def test_what_a_caller_or_a_vendor_writes_moves_no_request(
     """Names, ids and texts are values of fields, never parts of an address."""
     place_ = f"@{place(elsewhere.address)[0]}:{place(elsewhere.address)[1]}/../?#"
     vendors["jumdata"].reply = json_reply({"code": 200, "msg": "成功", "data": {"callId": f"..{place_}"}})
-    request: dict[str, Any] = {"mobile": number(2), "vendor": "jumdata", "template_id": place_, "params": [place_, place_]}
+    request: dict[str, Any] = {
+        "mobile": number(2),
+        "vendor": "jumdata",
+        "template_id": place_,
+        "params": [place_, place_],
+    }
     with connections.watched() as made:
         gateway.send(message_id="m-1", notify_data=place_, **request)
         with time_machine.travel(time.time() + 3601):
