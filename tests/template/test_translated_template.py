@@ -341,13 +341,6 @@ def test_the_api_has_these_routes_and_no_others(resources: Resources) -> None:
     }
 
 
-def test_source_addresses_can_be_restricted(resources: Resources) -> None:
-    (statement,) = resources["CallbackApi"]["Properties"]["Body"]["x-amazon-apigateway-policy"]["Statement"]
-    condition, unrestricted, restricted = statement["Condition"]["Fn::If"]
-    assert (condition, unrestricted) == ("AnyCaller", {"Ref": "AWS::NoValue"})
-    assert set(restricted["IpAddress"]) == {"aws:SourceIp"}
-
-
 def test_poll_mode_has_no_api_and_no_callback_functions(resources: Resources, written: dict[str, Any]) -> None:
     assert written["Conditions"]["PushMode"] == {"Fn::Equals": [{"Ref": "CallbackMode"}, "push"]}
     of_push_mode = {name for name, each in resources.items() if name.startswith(("Callback", "ApiGateway"))}
