@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.conftest import ROOT, translate
+from tests.template.translation import ROOT, translate
 
 NOTHING = object()
 """AWS::NoValue: the property is not there."""
@@ -43,7 +43,7 @@ def settled(value: Any, template: dict[str, Any], parameters: dict[str, Any]) ->
 
 def deployed(written: dict[str, Any], **parameters: Any) -> dict[str, dict[str, Any]]:
     """The resources as they are deployed with these parameters: SAM gets to see them as well as CloudFormation."""
-    translated = translate(written, "eu-central-1", parameters)
+    translated = translate(written, "eu-central-1", **parameters)
     found: dict[str, dict[str, Any]] = settled(translated["Resources"], translated, parameters)
     return found
 

@@ -2,8 +2,8 @@
 
 import re
 
-from tests.template.conftest import ROOT
 from tests.template.test_translated_template import Resources, of_type
+from tests.template.translation import ROOT
 
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 NO_ALARM_OF_CLOUDWATCH = {"Before you begin", "Low credit"}
