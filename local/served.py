@@ -1,17 +1,52 @@
-"""Runs the local AWS server, with what it lacks. `python -P served.py`, on the server's own environment.
+"""Runs the local AWS server, with what it lacks: `python -P served.py FILE`, on the server's own environment.
 
-An API keeps its id when its definition changes, as on AWS: the server makes another one, and vendors that were told the
-old address would find nobody there.
+- **IAM's decisions** on the roles' requests are written to the file, one JSON line each, once: which role, which action on
+  which resource, and whether it was allowed. What the server does by itself (reading a stream, delivering to a
+  destination) asks no IAM, so it is not there.
+- **An API keeps its id** when its definition changes, as on AWS: the server makes another one, and vendors that were told
+  the old address would find nobody there.
 """
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from ministack.app import main  # type: ignore[import-not-found]
+from ministack.core import iam_evaluator  # type: ignore[import-not-found]
+from ministack.core.responses import get_account_id  # type: ignore[import-not-found]
 from ministack.services import apigateway_v1  # type: ignore[import-not-found]
 from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]
 
+_decide = iam_evaluator.enforce
+_file = Path(sys.argv.pop(1))
+_written: set[str] = set()
 _API = provisioners._RESOURCE_HANDLERS["AWS::ApiGateway::RestApi"]
 _update = _API["update"]
+
+
+def _enforce(
+    access_key_id: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    denied = _decide(access_key_id, iam_action, service, region, resource_arn, service_context)
+    principal = iam_evaluator.resolve_principal(access_key_id or "", get_account_id())
+    if getattr(principal, "type", None) == "AssumedRole":
+        role = principal.arn.split("/")[1]
+        line = json.dumps({"role": role, "action": iam_action, "resource": resource_arn, "allowed": denied is None})
+        if line not in _written:
+            _written.add(line)
+            with _file.open("a") as file:
+                file.write(line + "\n")
+    return denied
+
+
+# The server looks this up in its module at every request.
+iam_evaluator.enforce = _enforce
 
 
 def _keep_id(

@@ -21,6 +21,8 @@ ENVIRONMENT = LOCAL / "server"
 REQUIREMENTS = ROOT / "local" / "requirements.txt"
 ONLY_LAYERS = ROOT / "local" / "only_layers.py"
 SERVED = ROOT / "local" / "served.py"
+DECISIONS = "iam.jsonl"
+"""In the server's folder: what IAM decided of the roles' requests (served.py)."""
 
 START_SECONDS = 30.0
 
@@ -76,7 +78,7 @@ def start(folder: Path, port: int) -> processes.Process:
         "LAMBDA_WARM_TTL_SECONDS": "20",
     }
     # -P: else modules of `local` would stand in front of those that the server imports.
-    command = [str(ENVIRONMENT / "bin" / "python"), "-P", str(SERVED)]
+    command = [str(ENVIRONMENT / "bin" / "python"), "-P", str(SERVED), str(folder / DECISIONS)]
     return processes.start("server", command, log=folder / "server.log", cwd=folder, env=env)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict
 from urllib.parse import urlsplit
 
 from voice_gateway import vendors
@@ -51,6 +51,22 @@ class Description(TypedDict):
 
 class InvokeError(Exception):
     """A function raised; the text is what it raised."""
+
+
+class Grant(NamedTuple):
+    """One action on one resource (which may hold wildcards), and the Sid of the statement that allows it."""
+
+    sid: str
+    action: str
+    resource: str
+
+
+class Requested(NamedTuple):
+    """One action on one resource that a function asked for, and IAM's answer."""
+
+    action: str
+    resource: str
+    allowed: bool
 
 
 class Stack:
@@ -253,6 +269,31 @@ class Stack:
                 self.aws.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return taken
 
+    def grants(self, function: str) -> list[Grant]:
+        """What the deployed role of a function allows, statement by statement."""
+        role, policy = self._policy(function)
+        document: Any = self.aws.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        return [
+            Grant(statement["Sid"], action, resource)
+            for statement in document["Statement"]
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        ]
+
+    def requests(self, function: str) -> list[Requested]:
+        """What the function asked AWS for since the stack was started, each request once for each answer."""
+        role, _ = self._policy(function)
+        file = self._run / server.DECISIONS
+        decisions = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [Requested(d["action"], d["resource"], d["allowed"]) for d in decisions if d["role"] == role]
+
+    def _policy(self, function: str) -> tuple[str, str]:
+        """The names of a function's role, and of its one policy."""
+        name = self.description["functions"][function]
+        role = self.aws.lambda_.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+        (policy,) = self.aws.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return role, policy
+
     def start_anew(self, function: str) -> None:
         """The next invoke finds a process with nothing in memory: a cold start."""
         name = self.description["functions"][function]
@@ -276,9 +317,7 @@ class Stack:
         The function starts anew both times: what it has in memory, a secret say, would hide what it may not read.
         ``cold`` False saves that second or two, for what is never kept in memory.
         """
-        name = self.description["functions"][function]
-        role = self.aws.lambda_.get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
-        (policy,) = self.aws.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        role, policy = self._policy(function)
         whole: Any = self.aws.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
 
         def put(statements: list[dict[str, Any]]) -> None:
@@ -376,12 +415,15 @@ def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str
     }
 
 
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
 def _without(statements: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
     """The statements less one action. Raises StackError where none grants it."""
     left = []
     for statement in statements:
-        granted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        kept = [each for each in granted if each != action]
+        kept = [each for each in _listed(statement["Action"]) if each != action]
         if kept:
             left.append({**statement, "Action": kept})
     if left == statements:

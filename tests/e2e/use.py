@@ -8,6 +8,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -116,6 +117,19 @@ def records(stack: Stack, function: str) -> list[dict[str, Any]]:
     pages = stack.aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
     lines = (event["message"] for page in pages for event in page["events"])
     return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def refused(stack: Stack, function: str) -> list[tuple[str, str]]:
+    """What a function asked AWS for and its role does not grant: actions with their resources.
+
+    Not what a test took out of the role: that is granted again by now.
+    """
+    grants = stack.grants(function)
+    return [
+        (request.action, request.resource)
+        for request in stack.requests(function)
+        if not any(g.action == request.action and fnmatchcase(request.resource, g.resource) for g in grants)
+    ]
 
 
 def sends(stack: Stack) -> None:
