@@ -5,9 +5,13 @@ where the template and the code no longer fit.
 """
 
 import importlib.util
+import io
 import json
+import logging
 import os
 import sys
+import threading
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +19,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import boto3
 import yaml
 from voice_gateway import aws, settings
+from voice_gateway.observability import log
+from voice_gateway.signatures import Keyring
+
+from tests import marks
 
 ROOT = Path(__file__).parents[1]
 REGION = "cn-north-1"
@@ -99,6 +107,7 @@ class Gateway:
 def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
     """A gateway in the moto that the caller started; ``environ`` changes what its functions are set to."""
     gateway = Gateway(_environment(endpoints) | environ)
+    canary = Canary()
     before = dict(os.environ)
     os.environ.update(gateway.environ)
     _forget()
@@ -106,7 +115,10 @@ def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
         _make(gateway)
         for name in FUNCTIONS:
             gateway.modules[name] = _load(name)
+            canary.watch(gateway.modules[name])
+        canary.watch_messages(gateway)
         yield gateway
+        assert not canary.found
     finally:
         _forget()
         os.environ.clear()
@@ -167,6 +179,12 @@ SECRETS: dict[str, dict[str, Any]] = {
 }
 
 
+SECRET_WORDS = [word for content in SECRETS.values() for word in content.values() if isinstance(word, str)] + [
+    # The key that k1 is derived to be.
+    Keyring.from_secret(json.dumps(SECRETS["callback"])).keys["k1"].hex()
+]
+
+
 @cache
 def _table_schema() -> dict[str, Any]:
     """The table's own properties in template.yaml."""
@@ -191,8 +209,151 @@ def _load(name: str) -> ModuleType:
     return module
 
 
+class _Printed:
+    """Stands in for stdout while handlers run, in several threads perhaps, and hands on what each of them prints."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._heard: dict[int, io.StringIO] = {}
+        self._stdout = sys.stdout
+
+    @contextmanager
+    def heard_by(self, heard: io.StringIO) -> Iterator[None]:
+        thread = threading.get_ident()
+        with self._lock:
+            if not self._heard:
+                self._stdout, sys.stdout = sys.stdout, cast("TextIO", self)
+            before = self._heard.get(thread)
+            self._heard[thread] = heard
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._heard[thread]
+                if before is not None:
+                    self._heard[thread] = before
+                if not self._heard:
+                    sys.stdout = self._stdout
+
+    def hears(self) -> bool:
+        """Whether a handler runs in this thread."""
+        return threading.get_ident() in self._heard
+
+    def write(self, text: str) -> int:
+        heard = self._heard.get(threading.get_ident())
+        if heard is not None:
+            heard.write(text)
+        return self._stdout.write(text)
+
+    def flush(self) -> None:
+        self._stdout.flush()
+
+
+_PRINTED = _Printed()
+
+
+class Canary:
+    """Looks at all that the functions write, return, raise, publish and put into queues for what must not be there.
+
+    Here and not in tests of its own, so that every test that calls a function is one (tests/marks.py).
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def watch(self, module: ModuleType) -> None:
+        handler = module.handler
+
+        def watched(event: Any, context: Any) -> Any:
+            where = module.__name__
+            with self._output() as output:
+                try:
+                    result = handler(event, context)
+                    self._look(f"result of {where}", json.dumps(result, ensure_ascii=False))
+                except Exception as error:
+                    # Lambda writes the text and the traceback into the log. TryLater's text is the result.
+                    self._look(f"what {where} raised", "".join(traceback.format_exception(error)) + repr(error))
+                    raise
+                finally:
+                    lines = output.getvalue().splitlines()
+                    self._look(f"log of {where}", "\n".join(lines), notify_data=True, digests=True)
+                    self._read(where, lines, context)
+            return result
+
+        module.handler = watched  # type: ignore[attr-defined]
+
+    def watch_messages(self, gateway: Gateway) -> None:
+        """A hook sees what is sent even where the sending fails, and before a test takes it."""
+
+        def publish(params: dict[str, Any], **_: Any) -> None:
+            if _PRINTED.hears() and params["TopicArn"] != gateway.environ["NOTIFY_TOPIC_ARN"]:  # which carries requests
+                alarm = params["TopicArn"] == gateway.environ["ALARM_TOPIC_ARN"]
+                self._look("a topic", json.dumps(params, ensure_ascii=False), notify_data=alarm)
+
+        def send_message(params: dict[str, Any], **_: Any) -> None:
+            if not _PRINTED.hears():  # the test's own letter
+                return
+            body = json.loads(params["MessageBody"])
+            # A request to be sent, or a receipt that cannot be read, is kept as it is.
+            kept = body.pop("message", {}) if body.get("kind") == "release" else {}
+            kept |= {name: body.pop(name, None) for name in ("letter", "query", "body_base64")}
+            self._look("a queue", json.dumps({**params, "MessageBody": body}, ensure_ascii=False))
+            secrets = [leak for leak in self._leaks(json.dumps(kept)) if leak in SECRET_WORDS]
+            self.found += [f"a queue: {leak}" for leak in secrets]
+
+        for service, operation, hook in (("sns", "Publish", publish), ("sqs", "SendMessage", send_message)):
+            events = aws.client(service).meta.events
+            events.register(f"provide-client-params.{service}.{operation}", hook, unique_id=f"{HOOK}-canary")
+
+    def _look(self, where: str, text: str, **also: bool) -> None:
+        self.found += [f"{where}: {leak}" for leak in self._leaks(text, **also)]
+
+    @staticmethod
+    def _leaks(text: str, **also: bool) -> list[str]:
+        return marks.leaks(text, SECRET_WORDS, **also)
+
+    def _read(self, where: str, lines: list[str], context: Any) -> None:
+        """Each line is one JSON object, and one of them is the invocation's own: who, and for how long."""
+        read = []
+        for line in lines:
+            try:
+                content = json.loads(line)
+            except ValueError:
+                content = None
+            if not isinstance(content, dict):
+                self.found.append(f"{where} wrote what is no JSON object: {line}")
+                continue
+            read.append(content)
+        own = [line for line in read if line.get("request_id") == context.aws_request_id and "DurationMs" in line]
+        if len(own) != 1 or not all(line.get("service") for line in read):
+            self.found.append(f"{where}: not one line of the invocation's own among {lines}")
+
+    @contextmanager
+    def _output(self) -> Iterator[io.StringIO]:
+        """All that would get into the log meanwhile: what is printed, our own logger's lines, and others' warnings."""
+        heard = io.StringIO()
+        others = logging.StreamHandler(heard)
+        others.setLevel(logging.WARNING)  # as Lambda's own handler
+        others.addFilter(lambda record: record.name != log.name)
+        own = logging.StreamHandler(heard)
+        own.setFormatter(log.registered_formatter)
+        here = threading.get_ident()
+        own.addFilter(lambda record: record.thread == here)
+        with _PRINTED.heard_by(heard):
+            logging.getLogger().addHandler(others)
+            logging.getLogger(log.name).addHandler(own)
+            try:
+                yield heard
+            finally:
+                logging.getLogger().removeHandler(others)
+                logging.getLogger(log.name).removeHandler(own)
+
+
 def _forget() -> None:
     """A new process would start with no settings. Clients are slow to make and hold nothing, so they stay."""
     settings.settings.cache_clear()
     for service in SERVICES:
-        aws.client(service).meta.events.unregister("before-call", unique_id=HOOK)
+        events = aws.client(service).meta.events
+        events.unregister("before-call", unique_id=HOOK)
+        for operation in ("sns.Publish", "sqs.SendMessage"):
+            events.unregister(f"provide-client-params.{operation}", unique_id=f"{HOOK}-canary")

@@ -39,6 +39,7 @@ class Wire:
     def __init__(self, gateway: Gateway) -> None:
         self.operations: list[str] = []
         self.failing: set[str] = set()
+        self.quoting = "down"
         self._next: dict[str, tuple[int, int]] = {}
         for service in SERVICES:
             aws.client(service).meta.events.register("before-call", self._before, unique_id=HOOK)
@@ -53,7 +54,7 @@ class Wire:
         if after or times:
             self._next[model.name] = (max(0, after - 1), times if after else times - 1)
         if model.name in self.failing or (times and not after):
-            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "down"}}, model.name)
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": self.quoting}}, model.name)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Outbox:
         """Keeps one write for ``sweep``. Raises AwsUnavailable."""
         body = json.dumps({"kind": kind, **content}, ensure_ascii=False, default=str)
         _send(self._queue_url, body)
-        log.warning("kept in the outbox", extra={"kind": kind})
+        log.warning("kept in the outbox", extra={"kind": kind, "message_id": _whose(content)})
 
     def letters(self) -> Iterator[Letter]:
         """What is in the queue, until it has nothing more to give. Raises AwsUnavailable."""
@@ -65,7 +65,13 @@ class DeadLetters:
     def keep(self, why: str, content: dict[str, Any]) -> None:
         """Raises AwsUnavailable."""
         _send(self._queue_url, json.dumps({"why": why, **content}, ensure_ascii=False, default=str))
-        log.warning("kept as a dead letter", extra={"why": why})
+        log.warning("kept as a dead letter", extra={"why": why, "message_id": _whose(content)})
+
+
+def _whose(content: dict[str, Any]) -> str | None:
+    """The id of the message that it is about: a message or a result holds it, and a receipt has it beside it."""
+    about = content.get("message") or content.get("result") or content
+    return about.get("message_id") if isinstance(about, dict) else None
 
 
 def _send(queue_url: str, body: str) -> None:

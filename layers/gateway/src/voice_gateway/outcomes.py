@@ -106,7 +106,8 @@ class Outcomes:
         try:
             self._outbox.keep(kind, content)
         except AwsUnavailable as error:
-            log.error("neither table nor outbox", extra={"kind": kind, "why": why, "outbox": str(error)})
+            what = {"kind": kind, "message_id": content["message"]["message_id"], "why": why, "outbox": str(error)}
+            log.error("neither table nor outbox", extra=what)
 
 
 def not_handed_over(message: Message, why: str) -> Fault:

@@ -158,8 +158,9 @@ class _Reader:
             return ""
 
     def _fault(self, rule: str, code: Code = Code.INVALID_REQUEST) -> None:
-        # What a fault says of a request is stored, logged and published: it must be text that UTF-8 can write.
-        self._faults.append((code, rule.encode("utf-8", "replace").decode()))
+        # What a fault says of a request is stored and published: it must be text that UTF-8 can write, and a field may
+        # be named by a number.
+        self._faults.append((code, numbers.masked(rule.encode("utf-8", "replace").decode())))
 
     def _invalid(self) -> InvalidRequest:
         """One fault alone keeps the code of its own; several are one ``invalid_request`` that lists them."""

@@ -11,7 +11,7 @@ from voice_gateway import aws, letters, reply
 from voice_gateway.errors import AwsUnavailable
 from voice_gateway.letters import Kind
 from voice_gateway.model import FINAL, Message, State
-from voice_gateway.observability import Record, log
+from voice_gateway.observability import Record, emit, log
 from voice_gateway.outbox import Outbox
 from voice_gateway.store import message_of
 
@@ -54,12 +54,22 @@ class Publisher:
         if message.state not in _TOLD or (old is not None and message_of(old).state is message.state):
             return
         result = published(message)
-        record.note(message_id=message.message_id, status=result["status"])
+        # One message a line, so that it is found by its id: the first in the invocation's own, each further in another.
+        line = Record() if "message_id" in record.fields else record
+        line.note(**reply.summary(result))
+        line.count("Published", 0)
+        try:
+            self._tell(message, result, line)
+        finally:
+            if line is not record:
+                emit("publish", line)
+
+    def _tell(self, message: Message, result: reply.Result, line: Record) -> None:
         if message.state is State.UNKNOWN:
-            record.count("OutcomeUnknown")
+            line.count("OutcomeUnknown")
         try:
             self._results.publish(json.dumps(result, ensure_ascii=False), reply.attributes(result))
-            record.count("Published")
+            line.count("Published")
         except AwsUnavailable:
             self._outbox.keep(Kind.RESULT, letters.result(result))
 

@@ -43,6 +43,13 @@ def not_stored(message_id: str | None, status: str | None, fault: Fault, now: fl
     return {**result(blank), "message_id": message_id, "status": status, "error": fault.as_dict()}
 
 
+def summary(result: Result) -> dict[str, str | None]:
+    """What a log line says of a result."""
+    error = result["error"] or {}
+    said = {name: result[name] for name in ("message_id", "status", "vendor", "call_id", "reason", "linked_by")}
+    return said | {"error": error.get("code"), "vendor_code": error.get("vendor_code")}
+
+
 def attributes(result: Result) -> dict[str, dict[str, str]]:
     """The message attributes by which subscribers of the results topic filter; left out where null."""
     return {

@@ -84,7 +84,7 @@ class Sender:
         try:
             return _noted(self._hand_over(request, now, invocation), invocation)
         except TryLater as later:
-            invocation.record.note(status="deferred", error=json.loads(str(later))["error"]["code"])
+            _note(json.loads(str(later)), invocation)
             raise
 
     def _hand_over(self, request: Request, now: float, invocation: Invocation) -> Result:
@@ -201,20 +201,17 @@ _METRICS = {
 
 def _noted(result: Result, invocation: Invocation) -> Result:
     """Writes a result into the invocation's line, and counts it; a replay and a dry run count as nothing."""
-    error = result["error"] or {}
-    invocation.record.note(
-        message_id=result["message_id"],
-        status=result["status"],
-        vendor=result["vendor"],
-        call_id=result["call_id"],
-        error=error.get("code"),
-        vendor_code=error.get("vendor_code"),
-        replayed=result["replayed"] or None,
+    _note(result, invocation)
+    metric = (
+        "Conflict" if (result["error"] or {}).get("code") == Code.CONFLICT else _METRICS.get(result["status"] or "")
     )
-    metric = "Conflict" if error.get("code") == Code.CONFLICT else _METRICS.get(result["status"] or "")
     if metric and not result["replayed"] and not result["dry_run"]:
         invocation.record.count(metric)
     return result
+
+
+def _note(result: Result, invocation: Invocation) -> None:
+    invocation.record.note(**reply.summary(result), replayed=result["replayed"] or None)
 
 
 def _fault(carrier: Carrier, outcome: Outcome) -> Fault:

@@ -76,7 +76,10 @@ class Settling:
             return Settled.WAITING
         fitting = meeting.fitting
         if not fitting or (only and not meeting.fits(only)):
-            log.warning("a receipt's number is not its message's", extra={"call_id": meeting.call_id})
+            log.warning(
+                "a receipt's number is not its message's",
+                extra={"message_id": meeting.message, "vendor": meeting.vendor, "call_id": meeting.call_id},
+            )
             return Settled.MISMATCH
         settled = self.of_message(meeting.message, fitting[0], linked_by, now)
         for other in [only] if only else fitting[1:]:

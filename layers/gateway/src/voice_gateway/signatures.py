@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voice_gateway.errors import BadToken, SettingsError
 
@@ -35,8 +35,8 @@ class CallToken:
 class Keyring:
     """The callback secret: the live keys, the newest last, and the key that hashes numbers."""
 
-    keys: dict[str, bytes]
-    number_key: str
+    keys: dict[str, bytes] = field(repr=False)
+    number_key: str = field(repr=False)
 
     @classmethod
     def from_secret(cls, secret: str) -> "Keyring":

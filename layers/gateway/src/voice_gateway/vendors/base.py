@@ -2,15 +2,17 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Literal
 
-from voice_gateway import decoding
-from voice_gateway.decoding import Fields
+from voice_gateway import decoding, numbers
+from voice_gateway.decoding import Fields, field
 from voice_gateway.errors import NotConnected, ReplyLost, Unreadable
 from voice_gateway.model import (
+    Accepted,
     Call,
     Code,
     Fault,
@@ -33,8 +35,8 @@ class HttpRequest:
 
     method: Literal["GET", "POST"]
     path: str
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    form: Mapping[str, str] | None = field(default=None, repr=False)
+    query: Mapping[str, str] = attribute(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = attribute(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class HttpReply:
 
     status: int
     content_type: str
-    body: bytes = field(repr=False)
+    body: bytes = attribute(repr=False)
 
 
 Exchange = Callable[[HttpRequest], HttpReply]
@@ -118,8 +120,9 @@ class Vendor(ABC):
 
     def submit(self, call: Call, credentials: Credentials, exchange: Exchange, now: float) -> Outcome:
         """Sends one request and decides its one outcome of four (docs/protocol.md). Never raises."""
+        request = self.submit_request(call, credentials, now)
         try:
-            reply = exchange(self.submit_request(call, credentials, now))
+            reply = exchange(request)
         except NotConnected as error:
             return NotSent(str(error))
         except ReplyLost as error:
@@ -130,14 +133,24 @@ class Vendor(ABC):
             fields = decoding.reply(reply.body, reply.content_type)
         except Unreadable as error:
             return Unknown(f"unreadable reply: {error}")
-        return self.read_submit(fields)
+        outcome = self.read_submit(fields)
+        if isinstance(outcome, Accepted | NotSent):
+            return outcome
+        own = (call.content, *call.values, call.notify_url, call.notify_data)
+        code, text = (
+            _discreet(said or "", request, credentials, own) for said in (outcome.vendor_code, outcome.vendor_message)
+        )
+        return replace(outcome, vendor_code=code[:16], vendor_message=text[:200])
 
     def balance(self, credentials: Credentials, exchange: Exchange, now: float) -> Decimal:
         """The credit left, in the vendor's unit. Raises BalanceUnknown."""
-        fields = self._asked(self.balance_request(credentials, now), exchange)
+        request = self.balance_request(credentials, now)
+        fields = self._asked(request, exchange)
         number = self.read_balance(fields)
         if number is None:
-            raise BalanceUnknown(self._refusal_fault(fields))
+            fault = self._refusal_fault(fields)
+            text = _discreet(fault.vendor_message or "", request, credentials)[:200]
+            raise BalanceUnknown(replace(fault, vendor_message=text or None))
         try:
             remaining = Decimal(number)
         except InvalidOperation:
@@ -159,9 +172,9 @@ class Vendor(ABC):
         """The refusal of the vendor's table, or Unknown for a code that is not in it."""
         row = self.refusals.get(vendor_code)
         if row is None:
-            return Unknown("undocumented answer", vendor_code[:16], vendor_message[:200])
+            return Unknown("undocumented answer", vendor_code, vendor_message)
         page_text, code, refusal = row
-        return Refused(refusal, code, vendor_code, vendor_message[:200] or page_text)
+        return Refused(refusal, code, vendor_code, vendor_message or page_text)
 
     def _asked(self, request: HttpRequest, exchange: Exchange) -> Fields:
         """The fields of an answer to a question that rings nobody. Raises BalanceUnknown."""
@@ -182,6 +195,24 @@ class Vendor(ABC):
 
     def _fault(self, code: Code, message: str, vendor_code: str | None = None, text: str | None = None) -> Fault:
         return Fault(code, f"{self.name}: {message}", self.name, vendor_code, text)
+
+
+def said(fields: Fields, name: str) -> str:
+    """A text of the vendor's own about a number, without the number."""
+    return numbers.masked(field(fields, name))[:200]
+
+
+def _discreet(text: str, request: HttpRequest, credentials: Credentials, own: Iterable[str | None] = ()) -> str:
+    """What a vendor says of a request, less what it repeats of it: it is stored, published and logged.
+
+    ``own`` are the call's own texts. Of the request's other fields only those are long enough to tell anything.
+    """
+    sent = {value for value in (*request.query.values(), *(request.form or {}).values()) if len(value) >= 10}
+    sent |= {value for value in (*credentials.values(), *own) if value and len(value) >= 4}
+    for value in sorted(sent, key=len, reverse=True):
+        if numbers.normalise(value) is None:
+            text = re.sub(re.escape(value), "…", text, flags=re.IGNORECASE)
+    return numbers.masked(text)
 
 
 def whole(value: str) -> int | None:

@@ -27,7 +27,7 @@ from voice_gateway.model import (
     Unknown,
     placeholders,
 )
-from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, whole
+from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, said, whole
 
 _F, _N, _T, _C = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT, RefusalClass.CAP
 
@@ -165,7 +165,7 @@ class Dxtong(Vendor):
             delivered=code == "2",
             reason=reason,
             code=code,
-            message=field(fields, "msg")[:200] or page_text,
+            message=said(fields, "msg") or page_text,
             talk_seconds=whole(field(fields, "talktime")),
             reported_at=_reported_at(field(fields, "report_time")),
             mobile=numbers.normalise(field(fields, "mobilephone")),

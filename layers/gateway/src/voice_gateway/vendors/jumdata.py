@@ -26,7 +26,7 @@ from voice_gateway.model import (
     VendorTemplate,
     placeholders,
 )
-from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, whole
+from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, said, whole
 
 _F, _N, _T = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT
 
@@ -129,7 +129,7 @@ class Jumdata(Vendor):
         if vendor_code == "400":
             for words, code, refusal in _BAD_PARAMETER:
                 if any(word in vendor_message.lower() for word in words):
-                    return Refused(refusal, code, vendor_code, vendor_message[:200])
+                    return Refused(refusal, code, vendor_code, vendor_message)
         return super().refused(vendor_code, vendor_message)
 
     def balance_request(self, credentials: Credentials, now: float) -> HttpRequest:
@@ -157,7 +157,7 @@ class Jumdata(Vendor):
         status, detail = field(fields, "callStatus"), field(fields, "callDesc")
         if status not in _STATUS:
             raise Unreadable("no callStatus")
-        message = field(fields, text_field)[:200] or _STATUS[status]
+        message = said(fields, text_field) or _STATUS[status]
         return Receipt(
             vendor=self.name,
             # The address names the message, so that a callback without its call id says enough.
@@ -165,7 +165,7 @@ class Jumdata(Vendor):
             delivered=status == "0",
             reason=None if status == "0" else FAILURES.get(detail, "unknown"),
             code=status,
-            message=f"{message} {detail[:16]}" if detail else message,
+            message=f"{message} {said(fields, 'callDesc')[:16]}" if detail else message,
             talk_seconds=whole(field(fields, "callTime")),
         )
 
