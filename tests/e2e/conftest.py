@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Description, Stack, temporary_folder
+from tests.e2e.canary import Canary
 
 # Short, so that a test can wait for what takes an hour in earnest; sweep still runs once a minute, or when invoked.
 PARAMETERS = {
@@ -13,14 +14,20 @@ PARAMETERS = {
     "VendorDeadlineSeconds": "2",
     "VendorRestSeconds": "0",  # else one test's refusal decides which vendor another test's message goes to
     "BalanceSchedule": "rate(1 minute)",
+    "LogLevel": "DEBUG",  # no level may show what must not be shown
 }
 
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Stack]:
-    """The running stack: invoke functions, look at simulators, take permissions away."""
+    """The running stack: invoke functions, look at simulators, take permissions away.
+
+    When the last test of a worker is over, all that was written meanwhile is looked at.
+    """
     with temporary_folder("e2e") as folder, Stack(folder, parameters=PARAMETERS) as stack:
+        canary = Canary(stack)
         yield stack
+        assert not canary.found()
 
 
 @pytest.fixture(scope="session")
