@@ -118,7 +118,7 @@ def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
             canary.watch(gateway.modules[name])
         canary.watch_messages(gateway)
         yield gateway
-        assert not canary.found
+        assert not canary.found, "\n".join(canary.found)
     finally:
         _forget()
         os.environ.clear()
