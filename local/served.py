@@ -1,10 +1,10 @@
 """Runs the local AWS server, with what it lacks: `python -P served.py FILE`, on the server's own environment.
 
-- **IAM's decisions** on the roles' requests are written to the file, one JSON line each, once: which role, which action on
-  which resource, and whether it was allowed. What the server does by itself (reading a stream, delivering to a
+- **IAM's decisions** on the roles' requests are written to the file, one JSON line each, once: which role, which action
+  on which resource, and whether it was allowed. What the server does by itself (reading a stream, delivering to a
   destination) asks no IAM, so it is not there.
-- **An API keeps its id** when its definition changes, as on AWS: the server makes another one, and vendors that were told
-  the old address would find nobody there.
+- **An API keeps its id** when its definition changes, as on AWS: the server makes another one, and vendors that were
+  told the old address would find nobody there.
 """
 
 import json
