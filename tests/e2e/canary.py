@@ -4,6 +4,7 @@ The session's fixture does so when the last test is over: so the whole suite, at
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests import marks
 from tests.e2e.use import refused
 
 PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+RAISED = ("Traceback (most recent call last)", "Worker process died")
 NOT_OURS = "e2e-"
 """Functions and queues of the tests' own: they see requests as they come."""
 
@@ -62,18 +64,22 @@ class Canary:
         return [group for group in groups if NOT_OURS not in group]
 
     def _lines(self, group: str) -> tuple[list[str], list[str]]:
-        """What the functions of a log group wrote, and what Lambda wrote of exceptions: text and traceback."""
-        said: list[str] = []
-        raised: list[str] = []
+        """What the functions of a log group wrote, and what Lambda wrote of exceptions: text and traceback.
+
+        A test that ends a function's process cuts off whatever that was doing, and then the local server says so.
+        """
+        invocations: dict[str, list[str]] = defaultdict(list)
         pages = self._stack.aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         for event in (event for page in pages for event in page["events"]):
-            line = event["message"]
-            if line.startswith(PLATFORM):
-                into = said
-            elif line.startswith("Traceback (most recent call last)"):
-                into = raised
-            if line.strip() and not line.startswith(PLATFORM):
-                into.append(line)
+            if event["message"].strip() and not event["message"].startswith(PLATFORM):
+                invocations[event["logStreamName"]].append(event["message"])
+        said: list[str] = []
+        raised: list[str] = []
+        for lines in invocations.values():
+            whole = any('"DurationMs"' in line for line in lines)
+            at = next((at for at, line in enumerate(lines) if not whole or line.startswith(RAISED)), len(lines))
+            said += lines[:at]
+            raised += lines[at:]
         return said, raised
 
     def _server_lines(self) -> set[str]:
