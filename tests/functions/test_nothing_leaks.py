@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from moto import mock_aws
 from voice_gateway import observability
+from voice_gateway.balance import FAILURES_TO_UNKNOWN
 from voice_gateway.errors import TryLater
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
-from local.simulators.server import LoopbackServer, Reply, Request, json_reply
+from local.simulators.server import Fault, LoopbackServer, Reply, Request, json_reply
 from tests import marks
 from tests.functions.test_callbacks import KEYRING, dxtong_receipt, event, own_token, push_dxtong, push_jumdata
 from tests.functions.test_publish import change
@@ -139,6 +140,29 @@ def test_what_aws_says_of_a_request_is_not_shown(gateway: Gateway, wire: Wire, d
             ("sweep", {}),
         ]:
             assert wire.quoting not in call(gateway, function, event_)
+
+
+class Broken(LoopbackServer):
+    """A vendor whose replies cannot be read."""
+
+    def handle(self, request: Request) -> Reply:
+        return Reply(b"not JSON", fault=Fault.CLOSE)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("broken", [True, False])
+def test_what_requests_says_of_an_address_is_not_shown(vendor: str, broken: bool) -> None:
+    """Its texts hold the address, and so signature and account: of a refused connection, of a reply that breaks off."""
+    with Broken() as server:
+        address = server.address
+        if not broken:
+            server.stop()
+        with mock_aws(), deployed(dict.fromkeys(VENDORS, address)) as gateway:
+            call(gateway, "send", {"message_id": "m1", "mobile": number(0), "vendor": vendor, **SHIPPED})
+            assert gateway.status("m1")["error"]["message"].startswith(vendor)
+            for _ in range(FAILURES_TO_UNKNOWN):
+                gateway.invoke("balance_check", {})
+            assert {json.loads(told["Message"])["state"] for told in gateway.taken("alarms")} == {"unknown"}
 
 
 # The canary itself.
