@@ -27,7 +27,8 @@ def gateway() -> Iterator[Stack]:
     with temporary_folder("e2e") as folder, Stack(folder, parameters=PARAMETERS) as stack:
         canary = Canary(stack)
         yield stack
-        assert not canary.found()
+        found = canary.found()
+        assert not found, "\n".join(found)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@ that must sing. Every other test of the functions looks for leaks as well (tests
 the log must hold is here too.
 """
 
+import base64
 import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from moto import mock_aws
@@ -93,6 +95,16 @@ def test_a_receipt_whose_text_repeats_the_number(gateway: Gateway, jumdata: Jumd
     result = gateway.status("m1")
     assert "*8000" in result["receipt"]["message"]
     assert not marks.leaks(json.dumps(result), SECRET_WORDS)
+
+
+def test_an_unreadable_receipt_is_kept_whole_and_shown_nowhere(gateway: Gateway) -> None:
+    body = urlencode({"mobilephone": number(0), "msg": CONTENT}).encode()
+    pushed = event("dxtong", KEYRING.static_token("dxtong"), body, "application/x-www-form-urlencoded")
+    gateway.invoke("callback_dxtong", pushed | {"queryStringParameters": {"mobilephone": number(1)}})
+    (letter,) = gateway.taken("dead-letters")
+    assert base64.b64decode(letter.pop("body_base64")) == body
+    assert number(1) in letter.pop("query")
+    assert not marks.leaks(json.dumps(letter), SECRET_WORDS)
 
 
 def test_a_request_whose_fields_are_named_by_a_number(gateway: Gateway) -> None:
