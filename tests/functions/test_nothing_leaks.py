@@ -90,7 +90,7 @@ def test_a_receipt_whose_text_repeats_the_number(gateway: Gateway, jumdata: Jumd
         push_dxtong(gateway, dxtong_receipt(sent["call_id"], "-5", msg=f"{number(0)}是空號"))
     else:
         push_jumdata(
-            gateway, own_token(jumdata), callStatus=1, callStatusText=f"+86{number(0)} 空号", callDesc=number(0)
+            gateway, own_token(jumdata), callStatus=1, callStatusText="+86 138-0013-8000 空号", callDesc=number(0)
         )
     result = gateway.status("m1")
     assert "*8000" in result["receipt"]["message"]

@@ -6,7 +6,7 @@ import re
 
 _SEPARATORS = re.compile(r"[ \-]")
 _MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})")
-_WITHIN = re.compile(rf"(?<![0-9]){_MOBILE.pattern}(?![0-9])")
+_WITHIN = re.compile(r"(?<![0-9])(?:(?:\+86|0086|86)[ \-]?)?1[3-9][0-9][ \-]?[0-9]{4}[ \-]?([0-9]{4})(?![0-9])")
 
 
 def normalise(text: str) -> str | None:
@@ -22,7 +22,7 @@ def keyed_hash(number_key: str, mobile: str) -> str:
 
 def masked(text: str) -> str:
     """A text of somebody else's, with the last four digits left of each number in it."""
-    return _WITHIN.sub(lambda match: f"*{last_four(match[1])}", text)
+    return _WITHIN.sub(lambda match: f"*{match[1]}", text)
 
 
 def last_four(mobile: str) -> str:
