@@ -187,6 +187,12 @@ def test_no_function_has_a_managed_policy(resources: Resources) -> None:
     assert set(of_type(resources, "AWS::IAM::Role")) == {f"{name}Role" for name in FUNCTIONS} | with_managed
 
 
+def test_no_trace_holds_a_callbacks_token(resources: Resources) -> None:
+    """The segments of an API's stage hold the request's whole address, and that holds the token."""
+    for stage in of_type(resources, "AWS::ApiGateway::Stage").values():
+        assert stage["Properties"]["TracingEnabled"] is False
+
+
 def test_balance_check_reaches_balances_only(resources: Resources) -> None:
     (balances,) = (each for each in always(resources["BalanceCheckRole"]) if each["Sid"] == "Balances")
     assert balances["Condition"] == {"ForAllValues:StringLikeIfExists": {"dynamodb:LeadingKeys": "BALANCE#*"}}
