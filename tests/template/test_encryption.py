@@ -74,7 +74,7 @@ def settings_for_keys(kind: str) -> Iterator[str]:
                 yield from walk(schema["definitions"][name], path, (*within, name))
         for name, each in node.get("properties", {}).items():
             below = f"{path}.{name}" if path else name
-            if re.search(r"kms.*key", name, re.IGNORECASE):
+            if re.search(r"kms|^key(id|arn)$|encryption.*key", name, re.IGNORECASE):
                 yield below
             yield from walk(each, below, within)
         if isinstance(node.get("items"), dict):
