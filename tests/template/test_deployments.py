@@ -2,13 +2,16 @@
 
 import json
 import re
+import subprocess
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from tests.template.test_translated_template import FUNCTIONS, Resources, of_type
-from tests.template.translation import translate
+from tests.template.translation import ROOT, TEMPLATE, translate
 
 REGION = "eu-central-1"
 ROLL_BACK = {
@@ -54,12 +57,31 @@ def test_a_change_of_code_of_a_layer_or_of_a_release_makes_a_new_version_of_each
     assert len(before) == len(FUNCTIONS)
     assert versions(translate(written, REGION)) == before
     changed = deepcopy(written)
-    changed["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] = "another"
+    variables = changed["Globals"]["Function"]["Environment"]["Variables"]
+    assert "RELEASE" in variables
+    variables["RELEASE"] = "another"
     assert not versions(translate(changed, REGION)) & before
     for layer in ("DependenciesLayer", "GatewayLayer"):
         changed = deepcopy(written)
         changed["Resources"][layer]["Properties"]["Description"] += ", changed"
         assert not versions(translate(changed, REGION)) & before, layer
+
+
+def test_make_deploy_names_each_release(tmp_path: Path) -> None:
+    """A changed parameter alone is not seen by SAM: the name is what makes the new versions."""
+    steps = subprocess.run(["make", "-n", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    naming, deploying = (steps.index(word) for word in ("RELEASE", "sam deploy"))
+    assert steps.index("sam build") < naming < deploying
+    (command,) = (line for line in steps.splitlines() if "RELEASE" in line)
+    built = tmp_path / ".aws-sam" / "build" / "template.yaml"
+    built.parent.mkdir(parents=True)
+    built.write_text(TEMPLATE.read_text())
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    before, after = (yaml_parse(path.read_text()) for path in (TEMPLATE, built))
+    release = after["Globals"]["Function"]["Environment"]["Variables"].pop("RELEASE")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", release)
+    del before["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"]
+    assert after == before
 
 
 def test_all_at_once_where_nothing_else_is_asked_for(resources: Resources) -> None:
