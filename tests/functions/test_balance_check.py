@@ -85,6 +85,20 @@ def test_three_failures_in_a_row_are_unknown_and_do_not_forget_low(gateway: Gate
     assert states(gateway) == [("dxtong", "unknown", "low")]
 
 
+def test_an_alarm_says_what_the_vendor_said_and_a_recovery_what_it_is_from(
+    gateway: Gateway, dxtong: DxtongSimulator
+) -> None:
+    dxtong.configure(api_key="changed-in-the-console")
+    refused = [check(gateway)["dxtong"]["error"] for _ in range(3)][-1]
+    (unknown,) = alarms(gateway)
+    assert f"it said {refused['vendor_code']} {refused['vendor_message']}" in unknown["text"]
+    dxtong.configure(api_key="sandbox-key")
+    check(gateway)
+    (known,) = alarms(gateway)
+    assert (known["previous"], known["state"]) == ("unknown", "ok")
+    assert "known again, and sufficient" in known["text"]
+
+
 def test_an_alarm_that_could_not_be_published_is_published_by_the_next_check(
     gateway: Gateway, dxtong: DxtongSimulator
 ) -> None:

@@ -194,12 +194,21 @@ def _sentence(stack: str, check: Check, new: Balance) -> str:
                 f"Top the account up in the vendor's console; calls fail with insufficient_credit once it is used up."
             )
         case "ok":
-            return f"{stack}: the credit at {name} is sufficient again, {left} left."
-    why = check.fault.message if check.fault else "the vendor did not answer"
+            again = "known again, and sufficient" if new["announced"] == "unknown" else "sufficient again"
+            return f"{stack}: the credit at {name} is {again}, {left} left."
+    why = _why(check.fault)
     return (
         f"{stack}: the credit at {name} is not known, {FAILURES_TO_UNKNOWN} checks in a row failed ({why}). "
         f"Look at the vendor's console, and at the credentials in the secret."
     )
+
+
+def _why(fault: Fault | None) -> str:
+    """With the vendor's own code and words: they are what its support asks for."""
+    if fault is None:
+        return "the vendor did not answer"
+    said = " ".join(part for part in (fault.vendor_code, fault.vendor_message) if part)
+    return f"{fault.message}; it said {said}" if said else fault.message
 
 
 def _amount(name: str, text: str) -> Decimal:
