@@ -17,10 +17,13 @@ def main() -> int:
     parser.add_argument("--stack", help="name of the stack")
     arguments = parser.parse_args()
     try:
-        print(address(target(arguments.stack)))
+        of = target(arguments.stack)
+        found = address(of)
     except (NoStackError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(f"{of.stack_name}, {of.where}:", file=sys.stderr)
+    print(found)
     return 0
 
 
