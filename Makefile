@@ -121,10 +121,11 @@ build: $(READY) ## Build functions and layers for Lambda, with a bill of materia
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
+	@$(BIN)/python -m local.account
 	@$(if $(DEPLOYED),,echo 'The first time sam asks for everything; Enter takes what is in brackets. Think about these: the stack name;' && \
 		echo 'AlarmEmail; VendorOrder, if you have one vendor only; CallbackMode poll in China without an ICP licence;' && \
 		echo 'ApiGatewayLogRole existing, if your APIs have access logs already. Save the answers in samconfig.toml.')
-	$(BIN)/sam deploy $(if $(DEPLOYED),,--guided)
+	$(BIN)/sam deploy $(if $(DEPLOYED),,--guided --stack-name voice-gateway)
 	@echo 'Next: fill in the secrets, register the address that `make address STACK=…` prints with dxtong, `make smoke STACK=…`.'
 
 .PHONY: smoke

@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from botocore.exceptions import BotoCoreError, ClientError
+from voice_gateway.errors import SettingsError
 from voice_gateway.signatures import dxtong_token
 
 from local.target import NoStackError, Target, target
@@ -19,7 +20,7 @@ def main() -> int:
     try:
         of = target(arguments.stack)
         found = address(of)
-    except (NoStackError, BotoCoreError, ClientError) as error:
+    except (NoStackError, SettingsError, BotoCoreError, ClientError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{of.stack_name}, {of.where}:", file=sys.stderr)
@@ -36,7 +37,7 @@ def address(of: Target) -> str:
         raise NoStackError(f"{of.stack_name} has no callbacks (CallbackMode is poll)")
     secrets = of.session.client("secretsmanager", **of.client_options)
     secret = secrets.get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
-    return f"{found['CallbackBaseUrl']}/callbacks/dxtong/{dxtong_token(secret)}"
+    return f"{found['CallbackBaseUrl'].rstrip('/')}/callbacks/dxtong/{dxtong_token(secret)}"
 
 
 if __name__ == "__main__":

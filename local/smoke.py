@@ -17,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway import vendors
+from voice_gateway.errors import SettingsError
 from voice_gateway.signatures import CallToken, Keyring
 
 from local.target import NoStackError, Target, target
@@ -27,7 +28,10 @@ MOBILE = "13800138000"
 FORMS: tuple[dict[str, Any], ...] = ({"content": "测试"}, {"template_id": "smoke", "params": []})
 """A text, and a template of a vendor: between them every vendor can carry one."""
 TOO_LARGE = b"x" * (64 * 1024 + 1)
-CONFIGURED_BY = ("Runtime", "Handler", "CodeSha256", "Timeout", "MemorySize", "Environment", "Layers", "Role")
+CONFIGURED_BY = (
+    *("Runtime", "Handler", "CodeSha256", "Timeout", "MemorySize", "Environment", "Layers", "Role"),
+    *("VpcConfig", "TracingConfig", "LoggingConfig"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,10 @@ class Smoke:
         for check in checks:
             try:
                 yield from check()
-            except (BotoCoreError, ClientError, OSError, KeyError, ValueError) as error:
+            except (BotoCoreError, ClientError, OSError, KeyError, ValueError, SettingsError) as error:
                 yield fail(f"{check.__name__.strip('_')}: {type(error).__name__}: {error}")
+                if check == self._stack:
+                    return  # nothing else can be found either
 
     # What is deployed.
 
@@ -84,19 +90,25 @@ class Smoke:
 
     def _versions(self) -> Findings:
         """Triggers call the alias: it must be at what was deployed last."""
-        behind, shifting = [], []
+        behind, shifting, back = [], [], []
         for name in self._functions.values():
             alias = self._client("lambda").get_alias(FunctionName=name, Name=ALIAS)
             newest, used = (self._configuration(f"{name}{qualifier}") for qualifier in ("", f":{ALIAS}"))
             if (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
                 shifting.append(name)
-            elif any(newest.get(key) != used.get(key) for key in CONFIGURED_BY):
+            elif newest == used:
+                continue
+            elif newest == self._configuration(f"{name}:{self._last_version(name)}"):
+                back.append(f"{name} (version {alias['FunctionVersion']})")
+            else:
                 behind.append(name)
         if shifting:
             yield warn(f"a deployment is under way: {', '.join(shifting)}")
+        if back:
+            yield warn(f"rolled back: triggers call an older version of {', '.join(back)} than was deployed last")
         if behind:
-            yield fail(f"triggers still call an older version of {', '.join(behind)}: deploy with `make deploy`")
-        if not behind and not shifting:
+            yield fail(f"what was deployed last was never published, of {', '.join(behind)}: deploy with `make deploy`")
+        if not behind and not shifting and not back:
             yield ok(f"the triggers of all {len(self._functions)} functions call what was deployed last")
 
     # Sending.
@@ -107,12 +119,15 @@ class Smoke:
         for form in FORMS:
             result = self._invoke("send", {"mobile": MOBILE, "dry_run": True, **form})
             error = result["error"] or {}
-            if result["status"] in {"accepted", "deferred"}:
-                could.append(result["vendor"])
+            how = next(iter(form))
+            if result["status"] == "accepted":
+                could.append(f"by {how} would go to {result['vendor']}")
+            elif result["status"] == "deferred":
+                could.append(f"by {how} would wait until {result['deferred_until']}")
             else:
-                yield warn(f"a message by {next(iter(form))} would be {result['status']}: {error.get('message')}")
+                yield warn(f"a message by {how} would be {result['status']}: {error.get('message')}")
         if could:
-            yield ok(f"send: a dry run would go to {' and '.join(map(str, could))}")
+            yield ok(f"send: a message {', '.join(could)}")
         else:
             yield fail("send: no dry run would be sent; are the vendors' secrets filled in?")
 
@@ -138,8 +153,12 @@ class Smoke:
         secret = self._client("secretsmanager").get_secret_value(SecretId=self._outputs["CallbackSecretArn"])
         keyring = Keyring.from_secret(secret["SecretString"])
         for name in vendors.names():
-            address = f"{base}/callbacks/{name}/"
-            status, _ = _post(address + "no-token-of-this-gateway", b"{}")
+            address = f"{base.rstrip('/')}/callbacks/{name}/"
+            try:
+                status, _ = _post(address + "no-token-of-this-gateway", b"{}")
+            except OSError as error:
+                yield fail(f"callback of {name}: {base} cannot be reached: {error}")
+                continue
             if status == 404:
                 yield ok(f"callback of {name}: a bad token is answered 404")
             elif status == 403:
@@ -219,9 +238,14 @@ class Smoke:
         return {key: value for key, value in self._outputs.items() if key.endswith("FunctionName")}
 
     def _configuration(self, function: str) -> dict[str, Any]:
-        found = self._client("lambda").get_function_configuration(FunctionName=function)
+        found: dict[str, Any] = self._client("lambda").get_function_configuration(FunctionName=function)
         layers = [layer["Arn"] for layer in found.get("Layers", [])]
-        return {**found, "Layers": layers}
+        return {**{key: found.get(key) for key in CONFIGURED_BY}, "Layers": layers}
+
+    def _last_version(self, function: str) -> str:
+        pages = self._client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=function)
+        numbers = [each["Version"] for page in pages for each in page["Versions"] if each["Version"] != "$LATEST"]
+        return str(max(numbers, key=int))
 
     def _invoke(self, function: str, payload: Any) -> Any:
         """Raises ValueError with what the function raised."""

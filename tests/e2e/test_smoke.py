@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -30,7 +31,7 @@ def placed(stack: Stack) -> int:
 
 
 @contextmanager
-def secret(stack: Stack, name: str, content: dict[str, str]) -> Iterator[None]:
+def secret(stack: Stack, name: str, content: dict[str, Any]) -> Iterator[None]:
     """Another content of a secret, and functions that have not read the old one."""
     secrets = stack.aws.secretsmanager
     (arn,) = (each["ARN"] for each in secrets.list_secrets()["SecretList"] if f"-{name}-" in each["Name"])
@@ -53,7 +54,7 @@ def test_all_is_well_and_no_phone_is_rung(gateway: Stack) -> None:
     told = [finding.text for finding in findings if finding.verdict == "ok"]
     assert "callback of jumdata: a signed receipt reaches the calls table" in told
     assert "callback of dxtong: the token of the registered address is good" in told
-    assert "send: a dry run would go to dxtong and jumdata" in told
+    assert "send: a message by content would go to dxtong, by template_id would go to jumdata" in told
     assert placed(gateway) == before
 
 
@@ -62,11 +63,32 @@ def test_a_trigger_that_was_left_behind_is_found(gateway: Stack) -> None:
     size = gateway.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
     gateway.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size + 64)
     try:
-        assert f"an older version of {name}" in failed(gateway)
+        assert f"never published, of {name}" in failed(gateway)
     finally:
         gateway.aws.lambda_.update_function_configuration(FunctionName=name, MemorySize=size)
         gateway.start_anew("status")
     assert not failed(gateway)
+
+
+def test_a_rollback_is_told_and_no_failure(gateway: Stack) -> None:
+    name = gateway.description["functions"]["status"]
+    before = gateway.aws.lambda_.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    gateway.start_anew("status")
+    size = gateway.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
+    gateway._publish("status", MemorySize=size + 64)
+    gateway.aws.lambda_.update_alias(FunctionName=name, Name="live", FunctionVersion=before)
+    try:
+        findings = smoke(gateway)
+        assert f"{name} (version {before})" in "".join(each.text for each in findings if each.verdict == "warn")
+        assert not [each for each in findings if each.verdict == "FAIL"]
+    finally:
+        gateway._publish("status", MemorySize=size)
+
+
+def test_a_callback_secret_that_is_none_is_told(gateway: Stack) -> None:
+    content = {"keys": {"k2": "too short"}, "number_key": "n" * 64}
+    with secret(gateway, "CallbackSecret", content):
+        assert "callbacks: SettingsError: key k2" in failed(gateway)
 
 
 def test_a_callback_that_cannot_be_written_is_found(gateway: Stack) -> None:

@@ -166,8 +166,8 @@ RULES = (
         (
             (
                 "callbacks.py",
-                '            record.count("NotKept")\n            return _response(500)',
-                '            record.count("NotKept")\n            return _response(200, "success")',
+                '            return _response(500)\n        return _response(200, "success")',
+                '            return _response(200, "success")\n        return _response(200, "success")',
             ),
         ),
         "single faults",

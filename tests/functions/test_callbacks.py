@@ -327,10 +327,13 @@ def test_with_neither_table_nor_queue_the_vendor_is_to_push_again(gateway: Gatew
     assert gateway.status("m1")["status"] == "delivered"
 
 
-def test_without_the_key_nothing_is_answered_success(gateway: Gateway) -> None:
+def test_without_the_key_nothing_is_answered_success_and_an_alarm_is_raised(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
     wire = Wire(gateway)
     wire.failing = {"GetSecretValue"}
     assert push_dxtong(gateway, dxtong_receipt("1"))["statusCode"] == 500
+    assert '"NotKept":[1.0]' in capsys.readouterr().out
 
 
 def test_an_expired_address_is_404(gateway: Gateway, jumdata: JumdataSimulator) -> None:

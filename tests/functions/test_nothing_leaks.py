@@ -56,6 +56,17 @@ class Repeating(LoopbackServer):
         return json_reply({"code": self._code if self._code != "itself" else said[5:], "msg": said})
 
 
+class Saying(LoopbackServer):
+    """A vendor that answers every request with a code and a text."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__()
+        self._answer = {"code": code, "msg": said}
+
+    def handle(self, request: Request) -> Reply:
+        return json_reply(self._answer)
+
+
 @contextmanager
 def repeating(code: str, only: str) -> Iterator[Gateway]:
     with Repeating(code, only) as vendor, mock_aws(), deployed(dict.fromkeys(VENDORS, vendor.address)) as gateway:
@@ -81,6 +92,31 @@ def test_a_vendor_that_repeats_what_it_was_sent(vendor: str, field: str, code: s
         if field == "mobile":
             assert "*8000" in result["error"]["vendor_message"]
         gateway.invoke("balance_check", {})
+
+
+def test_a_value_of_a_template_that_a_vendor_repeats() -> None:
+    said = "變量【王小明先生】【4829】超過長度"
+    with Saying(40722, said) as vendor, mock_aws(), deployed(dict.fromkeys(VENDORS, vendor.address)) as gateway:
+        request: dict[str, Any] = {
+            "mobile": number(0),
+            "template": "order_shipped",
+            "params": {"order": 4829, "carrier": "王小明先生"},
+        }
+        result = gateway.send(message_id="m1", vendor="dxtong", **request)
+        assert result["error"]["vendor_message"] == "變量【…】【…】超過長度"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "text"),
+    [(4052, "", "4052"), (9999, "no", "9999"), (603, "余额不足请充值", "余额不足请充值")],
+)
+def test_a_code_or_a_text_of_the_vendors_page_stays_whatever_the_caller_wrote(code: int, said: str, text: str) -> None:
+    vendor_name = "jumdata" if code == 603 else "dxtong"
+    form = {"template_id": "T1", "params": [text]} if code == 603 else {"content": text}
+    with Saying(code, said) as vendor, mock_aws(), deployed(dict.fromkeys(VENDORS, vendor.address)) as gateway:
+        error = gateway.send(message_id="m1", mobile=number(0), vendor=vendor_name, **form)["error"]
+        assert error["vendor_code"] == str(code)
+        assert "…" not in error["vendor_message"]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -692,6 +692,57 @@ def test_what_stays_open_between_two_keeps_nothing_from_a_later_message(gateway:
     assert [result["unlinked_receipts"] for result in results] == [1, 1, 0]
 
 
+def test_a_receipt_is_not_given_to_an_older_message_while_the_index_lags(
+    gateway: Gateway, start: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was given up a moment ago is still shown as calling, and its receipt lay in the outbox."""
+    gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **SHIPPED)
+    wire = Wire(gateway)
+    with time_machine.travel(start + 600):
+        wire.failing = {"UpdateItem", "SendMessage"}  # the outcome can be written nowhere
+        gateway.send(message_id="m2", mobile=number(90), vendor="dxtong", **SHIPPED)
+        wire.failing = {"UpdateItem"}
+        push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+        wire.failing = set()
+    cut_off, fresh = stored(gateway, "m2"), Store.messages
+
+    def lagging(own: Store, state: State, until: float, since: float = 0) -> Iterator[Message]:
+        shown = [message for message in fresh(own, state, until, since) if message.message_id != "m2"]
+        return iter([*shown, cut_off] if state is State.CALLING else shown)
+
+    monkeypatch.setattr(Store, "messages", lagging)
+    for seconds in (880, 940, 1060, 1120):
+        with time_machine.travel(start + seconds):
+            gateway.sweep()
+    assert gateway.status("m1")["status"] == "unknown"
+
+
+def test_nobodys_receipt_is_counted_once_also_out_of_the_outbox(gateway: Gateway, start: float) -> None:
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem"}
+    push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    wire.failing = set()
+    counted = []
+    for seconds in range(240, 600, 60):
+        with time_machine.travel(start + seconds):
+            counted.append(gateway.sweep().get("UnlinkedReceipts", 0))
+    assert sum(counted) == 1
+
+
+def test_what_waits_for_its_sender_is_shown_as_it_was(gateway: Gateway, start: float) -> None:
+    for message_id in ("m1", "m2"):
+        gateway.send(message_id=message_id, mobile=number(90), vendor="dxtong", **SHIPPED)
+    push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
+    with time_machine.travel(start + 130):
+        gateway.sweep()
+        push_dxtong(gateway, dxtong_receipt("77777778", "-6", number(90)))
+        gateway.sweep()
+        assert gateway.status("m1")["unlinked_receipts"] == 1
+    with time_machine.travel(start + 260):
+        gateway.sweep()
+    assert gateway.status("m1")["unlinked_receipts"] == 2
+
+
 # Receipts are bounded.
 
 

@@ -306,4 +306,4 @@ def test_a_late_receipt_finds_a_call_that_was_never_linked(gateway: Gateway) -> 
 
 def test_a_sweep_with_no_time_left_says_what_it_left(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     gateway.invoke("sweep", {}, 5.0)
-    assert '"cut_short":"apply_letters"' in capsys.readouterr().out
+    assert '"cut_short":"link_waiting"' in capsys.readouterr().out

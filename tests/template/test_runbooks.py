@@ -28,4 +28,4 @@ def test_a_runbook_says_what_it_means_what_callers_see_and_where_to_look(resourc
 
 def test_an_alarm_says_where_its_runbook_is(resources: Resources) -> None:
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
-        assert "docs/runbooks.md" in alarm["Properties"]["AlarmDescription"], name
+        assert f"docs/runbooks.md#{name.lower()})" in alarm["Properties"]["AlarmDescription"], name

@@ -202,7 +202,7 @@ def test_balance_check_reaches_balances_only(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "qualifier"), [("SendFunctionEventInvokeConfig", "live"), ("SendUnqualifiedInvokeConfig", "$LATEST")]
+    ("name", "qualifier"), [("SendFunctionEventInvokeConfig", "$LATEST"), ("SendAliasEventInvokeConfig", "live")]
 )
 def test_an_asynchronous_send_is_retried_and_then_kept(resources: Resources, name: str, qualifier: str) -> None:
     properties = resources[name]["Properties"]

@@ -225,7 +225,7 @@ def test_a_filled_template_is_measured_with_its_values() -> None:
 def test_a_value_with_a_comma_or_braces_is_only_text() -> None:
     template = Template("t", "{{{order}}},{carrier}", {"dxtong": {}})
     call = DXTONG.carry(Catalogue("t", {"order": "{carrier}", "carrier": "a,b"}), template)
-    assert call == Call(mobile="", content="{{carrier}},a,b")
+    assert call == Call(mobile="", content="{{carrier}},a,b", values=("{carrier}", "a,b"))
 
 
 def test_a_jumdata_template_id_is_not_carried() -> None:

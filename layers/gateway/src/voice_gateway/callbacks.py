@@ -63,6 +63,7 @@ class Callbacks:
             return _response(404)
         except (AwsUnavailable, SettingsError) as error:
             log.error("the callback key could not be read", extra={"why": str(error)})
+            record.count("NotKept")
             return _response(500)
         if token is not None:
             record.note(message_id=token.message_id)

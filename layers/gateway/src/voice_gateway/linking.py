@@ -62,33 +62,28 @@ class Linking:
 
     def _link_by_number(self, orphans: list[Meeting], accepted: list[Message], now: float, record: Record) -> None:
         """Only where it can be one message alone; else the receipts are counted, and shown by ``status``."""
+        # First: whoever is given up between the two is seen twice, and not missed.
+        calling = list(self._store.messages(State.CALLING, now + OLDEST))
         unknown = list(self._store.messages(State.UNKNOWN, now, since=now - OLDEST))
         # After a redial the first call's receipt may still come, though the second call is accepted by now.
-        possible = unknown + [message for message in accepted if message.redials]
-        by_number: dict[str | None, list[Message]] = defaultdict(list)
-        for message in possible:
-            by_number[message.number_hash].append(message)
-        rivals: dict[str, list[Meeting]] = defaultdict(list)
-        shared: set[str] = set()
-        for meeting in orphans:
-            messages = [message for message in by_number.get(meeting.rhash, []) if could_be(meeting, message)]
-            for message in messages:
-                rivals[message.message_id].append(meeting)
-            if len(messages) > 1:
-                shared |= {message.message_id for message in messages}
-            elif not messages and -_INTERVAL < _since(meeting) - (now - self._patience) <= 0:
-                record.count("UnlinkedReceipts")  # nobody's: counted by the one run that finds it so
+        possible = {message.message_id: message for message in accepted if message.redials}
+        possible |= {message.message_id: message for message in unknown}
+        # Nothing is linked to who is still calling; but what may be theirs is not surely another's.
+        theirs, shared, nobodys = _sorted(orphans, {**{each.message_id: each for each in calling}, **possible})
+        for meeting in nobodys:
+            if -_INTERVAL < _marked(meeting) - (now - self._patience) <= 0:
+                record.count("UnlinkedReceipts")  # by the one run that finds it so
         open_: dict[str, int] = {}
-        for message in possible:
-            mine = sorted(rivals[message.message_id], key=_since)
-            if not mine or _since(mine[-1]) > now - self._patience:
-                continue
-            if message.message_id in shared or len(mine) > 1 + message.redials:
-                open_[message.message_id] = len(mine)
+        for message_id, message in possible.items():
+            mine = sorted(theirs[message_id], key=_since)
+            if any(_marked(meeting) > now - self._patience for meeting in mine):
+                open_[message_id] = message.unlinked  # as it was, until its sender has had its time
+            elif message_id in shared or len(mine) > 1 + message.redials:
+                open_[message_id] = len(mine)
             else:
                 for meeting in mine:
                     self._link(meeting, message, "number", now, record)
-        self._show(possible, open_, record)
+        self._show(possible.values(), open_, record)
 
     def _show(self, possible: Iterable[Message], open_: dict[str, int], record: Record) -> None:
         """How many receipts might be a message's, and nobody can tell."""
@@ -115,6 +110,27 @@ class Linking:
         record.count(f"Receipt{settled.title()}")
 
 
+def _sorted(
+    orphans: Iterable[Meeting], messages: dict[str, Message]
+) -> tuple[dict[str, list[Meeting]], set[str], list[Meeting]]:
+    """Which receipts could be each message's; the messages that share one with another; and nobody's receipts."""
+    by_number: dict[str | None, list[Message]] = defaultdict(list)
+    for message in messages.values():
+        by_number[message.number_hash].append(message)
+    theirs: dict[str, list[Meeting]] = defaultdict(list)
+    shared: set[str] = set()
+    nobodys = []
+    for meeting in orphans:
+        ids = {message.message_id for message in by_number.get(meeting.rhash, []) if could_be(meeting, message)}
+        for message_id in ids:
+            theirs[message_id].append(meeting)
+        if len(ids) > 1:
+            shared |= ids
+        if not ids:
+            nobodys.append(meeting)
+    return theirs, shared, nobodys
+
+
 def could_be(meeting: Meeting, message: Message) -> bool:
     """Same number, a vendor that may have rung it, its call id not known, and within the hour after."""
     called_at = message.called_at or 0.0
@@ -128,4 +144,10 @@ def could_be(meeting: Meeting, message: Message) -> bool:
 
 
 def _since(meeting: Meeting) -> float:
+    """When the first receipt came."""
     return meeting.waiting or 0.0
+
+
+def _marked(meeting: Meeting) -> float:
+    """When it was written down that nobody knows whose it is: later, if it lay in the outbox."""
+    return meeting.look_at or _since(meeting)

@@ -168,8 +168,9 @@ def placeholders(text: str) -> set[str]:
 class Call:
     """One call as a vendor is to place it.
 
-    ``content`` is the text in full, at most 180 characters at dxtong; ``template_id`` and ``values`` are jumdata's.
-    ``notify_url`` is where this one call's receipt is to be pushed, for a vendor that takes an address a call.
+    ``content`` is the text in full, at most 180 characters at dxtong; ``template_id`` is jumdata's. ``values`` are a
+    template's, in its order. ``notify_url`` is where this one call's receipt is to be pushed, for a vendor that takes
+    an address a call.
     """
 
     mobile: str = field(repr=False)

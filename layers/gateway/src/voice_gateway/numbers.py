@@ -6,7 +6,10 @@ import re
 
 _SEPARATORS = re.compile(r"[ \-]")
 _MOBILE = re.compile(r"(?:\+86|0086|86)?(1[3-9][0-9]{9})")
-_WITHIN = re.compile(r"(?<![0-9])(?:(?:\+86|0086|86)[ \-]?)?1[3-9][0-9][ \-]?[0-9]{4}[ \-]?([0-9]{4})(?![0-9])")
+_BETWEEN = r"[ .()（）\-–－]{0,2}"
+_WITHIN = re.compile(
+    rf"(?<![0-9])(?:(?:\+86|0086|86){_BETWEEN})?1[3-9][0-9]{_BETWEEN}[0-9]{{4}}{_BETWEEN}([0-9]{{4}})(?![0-9])"
+)
 
 
 def normalise(text: str) -> str | None:

@@ -63,8 +63,9 @@ class Quota:
 class Meeting:
     """Where a call id, its message and its receipts meet; any of them may come first.
 
-    ``waiting`` is since when (epoch seconds) a receipt has waited here for a message. The hashes of the message's and
-    the first receipt's number, ``nhash`` and ``rhash``, are only there to be compared.
+    ``waiting`` is since when (epoch seconds) a receipt has waited for a message, ``look_at`` since when it has done so
+    here. The hashes of the message's and the first receipt's number, ``nhash`` and ``rhash``, are only there to be
+    compared.
     """
 
     vendor: str
@@ -75,6 +76,7 @@ class Meeting:
     rhash: str | None = None
     receipts: frozenset[str] = frozenset()
     waiting: float | None = None
+    look_at: float | None = None
 
     def fits(self, receipt: Receipt) -> bool:
         """Whether a receipt is for the number that the message rang, as far as both are known."""

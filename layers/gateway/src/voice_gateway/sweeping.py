@@ -61,11 +61,11 @@ class Sweep:
     def run(self, invocation: Invocation) -> dict[str, float]:
         """One run; returns what it counted."""
         for part in (
+            self._link_waiting,  # first: the index lags behind what the others are about to write
             self._apply_letters,
             self._give_up_stale,
             self._send_due,
             self._expire_released,
-            self._link_waiting,
             self._redial,
             self._ask_unanswered,
         ):

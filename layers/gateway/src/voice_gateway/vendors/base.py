@@ -137,9 +137,11 @@ class Vendor(ABC):
         if isinstance(outcome, Accepted | NotSent):
             return outcome
         own = (call.content, *call.values, call.notify_url, call.notify_data)
-        code, text = (
-            _discreet(said or "", request, credentials, own) for said in (outcome.vendor_code, outcome.vendor_message)
-        )
+        code, text = outcome.vendor_code or "", outcome.vendor_message or ""
+        if not _CODE.fullmatch(code):
+            code = _discreet(code, request, credentials, own)
+        if text not in self._page_texts():
+            text = _discreet(text, request, credentials, own)
         return replace(outcome, vendor_code=code[:16], vendor_message=text[:200])
 
     def balance(self, credentials: Credentials, exchange: Exchange, now: float) -> Decimal:
@@ -168,6 +170,9 @@ class Vendor(ABC):
         except (BalanceUnknown, Unreadable):
             return None
 
+    def _page_texts(self) -> set[str]:
+        return {page_text for page_text, _, _ in self.refusals.values()}
+
     def refused(self, vendor_code: str, vendor_message: str) -> Outcome:
         """The refusal of the vendor's table, or Unknown for a code that is not in it."""
         row = self.refusals.get(vendor_code)
@@ -195,6 +200,10 @@ class Vendor(ABC):
 
     def _fault(self, code: Code, message: str, vendor_code: str | None = None, text: str | None = None) -> Fault:
         return Fault(code, f"{self.name}: {message}", self.name, vendor_code, text)
+
+
+_CODE = re.compile(r"[A-Za-z0-9_\-]{1,8}", re.ASCII)
+"""What can be a vendor's code. It stays, also where a caller's text happens to be the same: it is what to ask for."""
 
 
 def said(fields: Fields, name: str) -> str:

@@ -99,10 +99,11 @@ class Dxtong(Vendor):
 
     def carry(self, form: Form, template: Template | None) -> Call | Fault:
         """The text in full; it must fit in 180 characters (section 2.3)."""
+        values: tuple[str, ...] = ()
         if isinstance(form, Text):
             content = form.content
         elif isinstance(form, Catalogue) and template and self.name in template.vendors:
-            content = template.text.format(**form.params)
+            content, values = template.text.format(**form.params), tuple(form.params.values())
         else:
             return self._fault(Code.TEMPLATE_MISMATCH, "cannot carry this template")
         if len(content) > LONGEST_CONTENT:
@@ -110,7 +111,7 @@ class Dxtong(Vendor):
                 Code.CONTENT_TOO_LONG,
                 f"{len(content)} characters, and at most {LONGEST_CONTENT} are read out",
             )
-        return Call(mobile="", content=content)
+        return Call(mobile="", content=content, values=values)
 
     def check_template(self, text: str, own: dict[str, Any]) -> tuple[list[str], list[str]]:
         faults = [f"{name}: unknown" for name in sorted(own)]
