@@ -30,7 +30,7 @@ from urllib.parse import parse_qs
 
 import time_machine
 from botocore.exceptions import ClientError
-from voice_gateway import observability
+from voice_gateway import balance, observability, publishing
 from voice_gateway.errors import TryLater
 from voice_gateway.planning import LEASE_SECONDS
 from voice_gateway.sweeping import INTERVAL
@@ -92,7 +92,8 @@ def _work(path: str, stage: Stage, clients: dict[str, Any], name: str, function:
     """One invocation: says when it begins, and what it comes to."""
     with Client(path) as link:
         clients.update({service: _Remote(service, link) for service in gateway.SERVICES})
-        observability.emit = lambda story, record, **_: link.send(("line", story, record.counts))
+        for module in (observability, publishing, balance):
+            vars(module)["emit"] = lambda story, record, **_: link.send(("line", story, record.counts))
         moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=later)
         link.send(("start", name, os.getpid()))
         link.recv()

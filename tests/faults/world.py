@@ -17,7 +17,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from voice_gateway import aws
+from voice_gateway import aws, publishing
 from voice_gateway.callbacks import Callbacks
 from voice_gateway.calling import Caller, Invocation
 from voice_gateway.catalogue import Catalogue
@@ -303,6 +303,7 @@ class World:
         self._instead.enter_context(patch.object(aws, "client", self._clients.__getitem__))
         self._instead.enter_context(patch.object(TypeSerializer, "serialize", memory.serialize))
         self._instead.enter_context(patch.object(TypeDeserializer, "deserialize", memory.deserialize))
+        self._instead.enter_context(patch.object(publishing, "emit", lambda *_, **__: None))
         self._instead.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)
         return self
