@@ -25,7 +25,11 @@ from local.stack import InvokeError, Stack, temporary_folder
 _ORDER = re.compile(r"\b9[0-9]{5}\b")
 """What each message's text names: by it the requests that a vendor got are told apart."""
 FINAL = {"delivered", "failed", "rejected", "expired"}
+SENDERS = 3
+"""So that one whose invoke hangs, for its function was just replaced, does not end the traffic."""
+TRIES = 10
 BETWEEN_SENDS = 0.25
+"""Seconds between two messages, of whichever sender."""
 AROUND = 5.0
 """Seconds of traffic before and after each deployment."""
 AT_THE_END = 90.0
@@ -34,7 +38,7 @@ AT_THE_END = 90.0
 
 @dataclass
 class Traffic:
-    """Sends messages one after the other, each with a text of its own, until it is stopped."""
+    """Several senders, each sending one message after the other, with texts of their own, until they are stopped."""
 
     stack: Stack
     phase: str = "before"
@@ -45,20 +49,23 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._numbers = itertools.count()
+        self._senders = [threading.Thread(target=self._run) for _ in range(SENDERS)]
 
     def __enter__(self) -> "Traffic":
-        self._thread.start()
+        for sender in self._senders:
+            sender.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Waits until each message is handed over that was begun."""
         self._over.set()
-        self._thread.join()
+        for sender in self._senders:
+            sender.join()
 
     def _run(self) -> None:
-        for number in itertools.count():
-            if self._over.wait(BETWEEN_SENDS):
-                return
+        while not self._over.wait(SENDERS * BETWEEN_SENDS):
+            number = next(self._numbers)
             self._hand_over(f"{900000 + number}", number)
 
     def _hand_over(self, message_id: str, number: int) -> None:
@@ -71,7 +78,7 @@ class Traffic:
         if number % 8 == 0 and number < 8 * 15:  # jumdata takes three calls a day to one number
             request["vendor"] = "jumdata"
         self.sent[message_id] = self.phase
-        while not self._over.is_set():
+        for _ in range(TRIES):
             try:
                 if number % 4 == 3:
                     topic = self.stack.description["notify_topic_arn"]
@@ -80,7 +87,7 @@ class Traffic:
                     self.stack.invoke("send", request)
             except (InvokeError, BotoCoreError, ClientError) as error:
                 self.refused[f"{type(error).__name__}: {error}"[:100]] += 1
-                self._over.wait(1)
+                time.sleep(1)
             else:
                 return
 
