@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("bench", help="measure cold and warm invokes").set_defaults(command=lambda _: bench.run())
     upgrades = commands.add_parser("upgrade", help="upgrade a stack under traffic, and roll it back")
     upgrades.add_argument("--from", dest="commit", default="HEAD~1", help="the version before, as git names it")
-    upgrades.set_defaults(command=lambda arguments: upgrade.run(arguments.commit))
+    upgrades.set_defaults(command=lambda arguments: upgrade.run(arguments.commit, _say))
     return parser
 
 

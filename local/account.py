@@ -2,13 +2,14 @@
 
 import sys
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from local.target import deploying
 
 
 def main() -> int:
-    session = boto3.Session()
     try:
+        session = deploying()
         account = session.client("sts", region_name=session.region_name or "us-east-1").get_caller_identity()["Account"]
     except (BotoCoreError, ClientError) as error:
         print(f"error: no AWS account: {error}. Run `aws configure`, or set AWS_PROFILE.", file=sys.stderr)

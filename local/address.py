@@ -30,13 +30,10 @@ def main() -> int:
 
 def address(of: Target) -> str:
     """The address, with its token. Raises NoStackError in poll mode, where there is none."""
-    cloudformation = of.session.client("cloudformation", **of.client_options)
-    (stack,) = cloudformation.describe_stacks(StackName=of.stack_name)["Stacks"]
-    found = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    found = of.outputs()
     if "CallbackBaseUrl" not in found:
         raise NoStackError(f"{of.stack_name} has no callbacks (CallbackMode is poll)")
-    secrets = of.session.client("secretsmanager", **of.client_options)
-    secret = secrets.get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
+    secret = of.client("secretsmanager").get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
     return f"{found['CallbackBaseUrl'].rstrip('/')}/callbacks/dxtong/{dxtong_token(secret)}"
 
 

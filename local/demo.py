@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_plus
 
+from voice_gateway.model import FINAL
+
 from local.deployment import STACK_NAME
 from local.stack import InvokeError, Stack, temporary_folder
 
 WAIT_SECONDS = 30.0
-FINAL = {"delivered", "failed", "rejected", "expired"}
 
 SUCCESS = "13800138000"
 OTHER_SUCCESS = "13800138001"

@@ -20,9 +20,8 @@ from voice_gateway import vendors
 from voice_gateway.errors import SettingsError
 from voice_gateway.signatures import CallToken, Keyring
 
-from local.target import NoStackError, Target, target
+from local.target import ALIAS, NoStackError, Target, target
 
-ALIAS = "live"
 MOBILE = "13800138000"
 """Named in requests that never reach a vendor."""
 FORMS: tuple[dict[str, Any], ...] = ({"content": "测试"}, {"template_id": "smoke", "params": []})
@@ -84,7 +83,7 @@ class Smoke:
     # What is deployed.
 
     def _stack(self) -> Findings:
-        status = self._described["StackStatus"]
+        status = self._of.described()["StackStatus"]
         settled = status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
         yield (ok if settled else fail)(f"stack {self._of.stack_name} is {status}")
 
@@ -92,7 +91,7 @@ class Smoke:
         """Triggers call the alias: it must be at what was deployed last."""
         behind, shifting, back = [], [], []
         for name in self._functions.values():
-            alias = self._client("lambda").get_alias(FunctionName=name, Name=ALIAS)
+            alias = self._of.client("lambda").get_alias(FunctionName=name, Name=ALIAS)
             newest, used = (self._configuration(f"{name}{qualifier}") for qualifier in ("", f":{ALIAS}"))
             if (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
                 shifting.append(name)
@@ -150,7 +149,7 @@ class Smoke:
         if base is None:
             yield ok("no callbacks: CallbackMode is poll")
             return
-        secret = self._client("secretsmanager").get_secret_value(SecretId=self._outputs["CallbackSecretArn"])
+        secret = self._of.client("secretsmanager").get_secret_value(SecretId=self._outputs["CallbackSecretArn"])
         keyring = Keyring.from_secret(secret["SecretString"])
         for name in vendors.names():
             address = f"{base.rstrip('/')}/callbacks/{name}/"
@@ -199,7 +198,7 @@ class Smoke:
 
     def _subscribers(self) -> Findings:
         for topic in ("AlarmTopicArn", "ResultsTopicArn"):
-            found = self._client("sns").list_subscriptions_by_topic(TopicArn=self._outputs[topic])["Subscriptions"]
+            found = self._of.client("sns").list_subscriptions_by_topic(TopicArn=self._outputs[topic])["Subscriptions"]
             confirmed = [each for each in found if each["SubscriptionArn"].startswith("arn:")]
             who = topic.removesuffix("TopicArn").lower()
             if confirmed:
@@ -209,13 +208,13 @@ class Smoke:
 
     def _leftovers(self) -> Findings:
         for queue in ("DeadLetterQueueUrl", "OutboxQueueUrl"):
-            found = self._client("sqs").get_queue_attributes(
+            found = self._of.client("sqs").get_queue_attributes(
                 QueueUrl=self._outputs[queue], AttributeNames=["ApproximateNumberOfMessages"]
             )
             count = int(found["Attributes"]["ApproximateNumberOfMessages"])
             yield (warn if count else ok)(f"{queue.removesuffix('QueueUrl')} queue holds {count}")
         alarms = (
-            self._client("cloudwatch")
+            self._of.client("cloudwatch")
             .get_paginator("describe_alarms")
             .paginate(AlarmNamePrefix=f"{self._of.stack_name}-", StateValue="ALARM")
         )
@@ -225,41 +224,33 @@ class Smoke:
     # Reaching it.
 
     @cached_property
-    def _described(self) -> Any:
-        (stack,) = self._client("cloudformation").describe_stacks(StackName=self._of.stack_name)["Stacks"]
-        return stack
-
-    @cached_property
     def _outputs(self) -> dict[str, str]:
-        return {each["OutputKey"]: each["OutputValue"] for each in self._described.get("Outputs", [])}
+        return self._of.outputs()
 
     @cached_property
     def _functions(self) -> dict[str, str]:
         return {key: value for key, value in self._outputs.items() if key.endswith("FunctionName")}
 
     def _configuration(self, function: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._client("lambda").get_function_configuration(FunctionName=function)
+        found: dict[str, Any] = self._of.client("lambda").get_function_configuration(FunctionName=function)
         layers = [layer["Arn"] for layer in found.get("Layers", [])]
         return {**{key: found.get(key) for key in CONFIGURED_BY}, "Layers": layers}
 
     def _last_version(self, function: str) -> str:
-        pages = self._client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=function)
+        pages = self._of.client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=function)
         numbers = [each["Version"] for page in pages for each in page["Versions"] if each["Version"] != "$LATEST"]
         return str(max(numbers, key=int))
 
     def _invoke(self, function: str, payload: Any) -> Any:
         """Raises ValueError with what the function raised."""
         name = self._functions["".join(word.title() for word in function.split("_")) + "FunctionName"]
-        reply = self._client("lambda").invoke(
+        reply = self._of.client("lambda").invoke(
             FunctionName=f"{name}:{ALIAS}", Payload=json.dumps(payload, ensure_ascii=False).encode()
         )
         result = json.loads(reply["Payload"].read())
         if reply.get("FunctionError"):
             raise ValueError(f"{function} raised {result.get('errorMessage', result)}")
         return result
-
-    def _client(self, service: str) -> Any:
-        return self._of.session.client(service, **self._of.client_options)  # type: ignore[call-overload]
 
 
 def _post(address: str, body: bytes) -> tuple[int, str]:

@@ -22,11 +22,10 @@ from local import deployment, processes, server
 from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
 from local.places import LOCAL, ROOT, environment
 from local.server import StackError
+from local.target import ALIAS
 
 VENDORS = vendors.names()
 SIMULATOR_SECONDS = 15.0
-ALIAS = "live"
-"""What triggers call: template.yaml's."""
 OWNER = "owner.json"
 """In the folder of a stack that ends with the process that started it: which process that is."""
 
@@ -141,12 +140,8 @@ class Stack:
         template = deployment.build(self._run / "build", self._source)
         server.wait(aws_server, port, self._run / "server.log")
         self._say(f"deploying template.yaml to the AWS server at {endpoint_url}: sam deploy")
-        parameters = self._all_parameters(endpoint_url, simulators)
-        found = deployment.deploy(template, endpoint_url, parameters)
-        aws = self._aws = Clients(endpoint_url)
-        deployment.make_up(aws, found, parameters)
-        deployment.seed(aws, found)
-        self._description = _described(aws, found, simulators)
+        self._aws = Clients(endpoint_url)
+        deployment.seed(self.aws, self._deploy(template, simulators))
         self._register_callbacks()
         path = self.folder / "stack.json"
         path.write_text(json.dumps(self._description, indent=2, ensure_ascii=False) + "\n")
@@ -154,12 +149,15 @@ class Stack:
 
     def deploy_again(self, source: Path) -> None:
         """Deploys another version over the running one, as an operator does."""
-        template = deployment.build(self._run / "build", source)
-        simulators = self.description["simulators"]
-        parameters = self._all_parameters(self.description["endpoint_url"], simulators)
-        found = deployment.deploy(template, self.description["endpoint_url"], parameters)
+        self._deploy(deployment.build(self._run / "build", source), self.description["simulators"])
+
+    def _deploy(self, template: Path, simulators: dict[str, str]) -> dict[str, str]:
+        """Deploys a built template, and describes what came of it; returns the stack's outputs."""
+        parameters = self._all_parameters(self.aws.endpoint_url, simulators)
+        found = deployment.deploy(template, self.aws.endpoint_url, parameters)
         deployment.make_up(self.aws, found, parameters)
         self._description = _described(self.aws, found, simulators)
+        return found
 
     def _keep(self, process: processes.Process) -> processes.Process:
         """Written down at once: whoever stops the stack after a crash has to know."""

@@ -10,6 +10,9 @@ from botocore.config import Config
 
 from local.places import LOCAL, ROOT
 
+ALIAS = "live"
+"""What triggers call of each function: template.yaml's."""
+
 
 class NoStackError(Exception):
     """Nothing says which stack is meant."""
@@ -24,6 +27,17 @@ class Target:
     session: boto3.Session
     client_options: dict[str, Any]
 
+    def client(self, service: str) -> Any:
+        return self.session.client(service, **self.client_options)  # type: ignore[call-overload]
+
+    def described(self) -> Any:
+        """What CloudFormation says of it. Raises ClientError where there is none."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"]
+        return stack
+
+    def outputs(self) -> dict[str, str]:
+        return {each["OutputKey"]: each["OutputValue"] for each in self.described().get("Outputs", [])}
+
 
 def target(stack_name: str | None) -> Target:
     """The named stack in the caller's account; else the local one if it runs; else what was last deployed."""
@@ -34,9 +48,17 @@ def target(stack_name: str | None) -> Target:
     name = stack_name or settings.get("stack_name")
     if not name:
         raise NoStackError("say which stack: STACK=name (make deploy has not been run here, nor make up)")
-    own = settings if name == settings.get("stack_name") else {}
-    session = boto3.Session(region_name=own.get("region"), profile_name=own.get("profile"))
+    session = _session(settings if name == settings.get("stack_name") else {})
     return Target(name, f"AWS, {session.region_name or 'no region'}", session, {})
+
+
+def deploying() -> boto3.Session:
+    """The account and region that `make deploy` goes to."""
+    return _session(_deploy_settings())
+
+
+def _session(settings: dict[str, str]) -> boto3.Session:
+    return boto3.Session(region_name=settings.get("region"), profile_name=settings.get("profile"))
 
 
 def _local(found: dict[str, Any]) -> Target:

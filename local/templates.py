@@ -60,7 +60,7 @@ def read(file: str) -> dict[str, Any]:
 
 
 def push(templates: dict[str, Any], to: Target) -> None:
-    ssm = to.session.client("ssm", **to.client_options)
+    ssm = to.client("ssm")
     for name, value in templates.items():
         ssm.put_parameter(
             Name=f"/{to.stack_name}/templates/{name}",

@@ -11,12 +11,14 @@ import tarfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from voice_gateway.model import FINAL
 
 from local.places import ROOT
 from local.server import StackError
@@ -24,7 +26,6 @@ from local.stack import InvokeError, Stack, temporary_folder
 
 _ORDER = re.compile(r"\b9[0-9]{5}\b")
 """What each message's text names: by it the requests that a vendor got are told apart."""
-FINAL = {"delivered", "failed", "rejected", "expired"}
 SENDERS = 3
 """So that one whose invoke hangs, for its function was just replaced, does not end the traffic."""
 TRIES = 10
@@ -96,13 +97,13 @@ class Traffic:
                 return
 
 
-def run(commit: str) -> int:
+def run(commit: str, say: Callable[[str], None]) -> int:
     """Prints what came of it; 1 where a message was rung twice, or has no result. Raises StackError."""
     with temporary_folder("upgrade") as folder:
         before = folder / "before"
         name = _checkout(commit, before)
         print(f"{name}\nis deployed, upgraded to this checkout, and rolled back, while messages are sent", flush=True)
-        with Stack(folder / "stack", source=before, say=_say) as stack:
+        with Stack(folder / "stack", source=before, say=say) as stack:
             kept = _kept(stack)
             with Traffic(stack) as traffic:
                 time.sleep(AROUND)
@@ -111,7 +112,7 @@ def run(commit: str) -> int:
                     began = time.monotonic()
                     stack.deploy_again(source)
                     traffic.phase = done
-                    _say(f"{doing} took {time.monotonic() - began:.0f} s")
+                    say(f"{doing} took {time.monotonic() - began:.0f} s")
                     time.sleep(AROUND)
             wrong = _judge(stack, traffic)
             if _kept(stack) != kept:
@@ -170,7 +171,3 @@ def _asked_for(stack: Stack) -> list[str]:
             text = " ".join(str(value) for value in (request["fields"] or {}).values())
             found += _ORDER.findall(text)
     return found
-
-
-def _say(text: str) -> None:
-    print(f"  {text}", flush=True)

@@ -63,7 +63,7 @@ class Evaluation:
 
     def texts(self) -> Iterator[str]:
         """Every text in it, keys included."""
-        yield from _texts([self.resources, self.outputs])
+        yield from texts([self.resources, self.outputs])
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Who refers → to what, of all that is not a parameter."""
@@ -141,16 +141,16 @@ class Evaluation:
         return {"Fn::Sub": [text, left] if left else text}
 
 
-def _texts(node: Any) -> Iterator[str]:
+def texts(node: Any) -> Iterator[str]:
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
         for name, each in node.items():
             yield name
-            yield from _texts(each)
+            yield from texts(each)
     elif isinstance(node, list):
         for each in node:
-            yield from _texts(each)
+            yield from texts(each)
 
 
 def _referred(node: Any) -> Iterator[str]:

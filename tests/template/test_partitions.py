@@ -6,7 +6,6 @@ Availability and Implementation Differences"); which resource types its CloudFor
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
 from tests.template import translation
-from tests.template.evaluation import FRANKFURT, PLACES, Evaluation, Place
+from tests.template.evaluation import FRANKFURT, PLACES, Evaluation, Place, texts
 
 CHINA = [each for each in PLACES if each.partition == "aws-cn"]
 
@@ -104,18 +103,6 @@ def placed(place: Place) -> str:
 each_place = pytest.mark.parametrize("place", PLACES, ids=placed)
 each_of_china = pytest.mark.parametrize("place", CHINA, ids=placed)
 each_mode = pytest.mark.parametrize("mode", ["push", "poll"])
-
-
-def texts(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        for name, each in node.items():
-            yield name
-            yield from texts(each)
-    elif isinstance(node, list):
-        for each in node:
-            yield from texts(each)
 
 
 def found_at(node: Any, path: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from enum import Enum, auto
-from typing import Any, ClassVar
+from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
@@ -115,7 +115,7 @@ def read_receipt(text: str) -> Receipt:
     return Receipt(**known(Receipt, json.loads(text)))
 
 
-def known(kind: type[Message | Receipt], found: Mapping[str, Any]) -> dict[str, Any]:
+def known(kind: type[Message | Receipt | Meeting], found: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that this version knows: while a deployment goes on, a later one writes as well."""
     return {name: found[name] for name in kind.__dataclass_fields__ if name in found}
 
@@ -474,17 +474,12 @@ def _expression(sets: Mapping[str, Any], first: Mapping[str, Any] | None = None)
 
 # Items and what they stand for.
 
-_ATTRIBUTES = {"state": "st", "number_hash": "nhash"}
-"""Where an attribute is named otherwise than the field: as the protocol's expressions have it."""
-
-
-class _Shape:
-    message: ClassVar = {field.name: _ATTRIBUTES.get(field.name, field.name) for field in fields(Message)}
-    meeting: ClassVar = [field.name for field in fields(Meeting)]
+_ATTRIBUTES = {field.name: field.name for field in fields(Message)} | {"state": "st", "number_hash": "nhash"}
+"""Each field's attribute; two are named otherwise, as the protocol's expressions have them."""
 
 
 def _item(message: Message) -> Item:
-    item = {_Shape.message[name]: getattr(message, name) for name in _Shape.message}
+    item = {attribute: getattr(message, name) for name, attribute in _ATTRIBUTES.items()}
     item = {name: value for name, value in item.items() if value is not None and value != frozenset()}
     del item["message_id"], item["dry_run"]
     return {"pk": f"MSG#{message.message_id}", "v": SCHEMA, **item}
@@ -492,16 +487,16 @@ def _item(message: Message) -> Item:
 
 def _message(item: Item) -> Message:
     """Attributes that a later version added are passed over; what an earlier one lacked has its default."""
-    known = {name: item[attribute] for name, attribute in _Shape.message.items() if attribute in item}
-    known["message_id"] = item["pk"].removeprefix("MSG#")
-    known["state"] = State(known["state"])
-    known["receipts"] = frozenset(known.get("receipts", ()))
-    return Message(**known)
+    found = {name: item[attribute] for name, attribute in _ATTRIBUTES.items() if attribute in item}
+    found["message_id"] = item["pk"].removeprefix("MSG#")
+    found["state"] = State(found["state"])
+    found["receipts"] = frozenset(found.get("receipts", ()))
+    return Message(**found)
 
 
 def _meeting(item: Item) -> Meeting:
-    known = {name: item[name] for name in _Shape.meeting if name in item}
-    return Meeting(**{**known, "receipts": frozenset(known.get("receipts", ()))})
+    found = known(Meeting, item)
+    return Meeting(**{**found, "receipts": frozenset(found.get("receipts", ()))})
 
 
 def _counted(item: Item, cap: int) -> list[tuple[str, float]]:
