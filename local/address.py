@@ -7,8 +7,8 @@ import argparse
 import sys
 
 from botocore.exceptions import BotoCoreError, ClientError
-from voice_gateway.errors import SettingsError
-from voice_gateway.signatures import dxtong_token
+from voice_gateway.model.errors import SettingsError
+from voice_gateway.platform.callback_tokens import Keyring
 
 from local.target import NoStackError, Target, target
 
@@ -34,7 +34,9 @@ def address(of: Target) -> str:
     if "CallbackBaseUrl" not in found:
         raise NoStackError(f"{of.stack_name} has no callbacks (CallbackMode is poll)")
     secret = of.client("secretsmanager").get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
-    return f"{found['CallbackBaseUrl'].rstrip('/')}/callbacks/dxtong/{dxtong_token(secret)}"
+    return (
+        f"{found['CallbackBaseUrl'].rstrip('/')}/callbacks/dxtong/{Keyring.from_secret(secret).static_token('dxtong')}"
+    )
 
 
 if __name__ == "__main__":

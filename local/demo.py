@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from voice_gateway.model import FINAL
+from voice_gateway.model.message import FINAL
 
 from local.deployment import STACK_NAME
 from local.stack import InvokeError, Stack, temporary_folder

@@ -17,8 +17,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway import vendors
-from voice_gateway.errors import SettingsError
-from voice_gateway.signatures import CallToken, Keyring
+from voice_gateway.model.errors import SettingsError
+from voice_gateway.platform.callback_tokens import CallToken, Keyring
 
 from local.target import ALIAS, NoStackError, Target, target
 
@@ -165,7 +165,7 @@ class Smoke:
                 continue
             else:
                 yield fail(f"callback of {name}: a bad token is answered {status}, not 404")
-            if vendors.vendor(name).own_address:
+            if vendors.vendor(name).callback_per_call:
                 yield self._receipt(name, address, keyring)
             else:
                 yield self._token(name, address + keyring.static_token(name))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self, TypedDict
 from urllib.parse import urlsplit
 
 from voice_gateway import vendors
-from voice_gateway.signatures import dxtong_token
+from voice_gateway.platform.callback_tokens import Keyring
 
 from local import deployment, processes, server
 from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
@@ -408,7 +408,7 @@ def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str
         "calls_table": found["CallsTableName"],
         "callback_base_url": base,
         # In poll mode there is no API to push to.
-        "dxtong_callback_url": base and f"{base}/callbacks/dxtong/{dxtong_token(secret)}",
+        "dxtong_callback_url": base and f"{base}/callbacks/dxtong/{Keyring.from_secret(secret).static_token('dxtong')}",
         "simulators": simulators,
     }
 

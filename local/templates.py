@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from voice_gateway.catalogue import check_template
+from voice_gateway.sending.catalogue import check_template
 
 from local.target import NoStackError, Target, target
 

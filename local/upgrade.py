@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from voice_gateway.model import FINAL
+from voice_gateway.model.message import FINAL
 
 from local.places import ROOT
 from local.server import StackError

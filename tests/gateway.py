@@ -23,9 +23,9 @@ from typing import Any, TextIO, cast
 
 import boto3
 import yaml
-from voice_gateway import aws, settings
-from voice_gateway.observability import log
-from voice_gateway.signatures import Keyring
+from voice_gateway.platform import aws, settings
+from voice_gateway.platform.callback_tokens import Keyring
+from voice_gateway.platform.observability import log
 
 from tests import marks
 

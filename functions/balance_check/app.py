@@ -3,19 +3,19 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.aws import Topic
-from voice_gateway.balance import BalanceCheck
-from voice_gateway.calling import Caller
-from voice_gateway.observability import invocation
-from voice_gateway.secrets import Secrets
-from voice_gateway.settings import settings
-from voice_gateway.store import Store
+from voice_gateway.credit.check import BalanceCheck
+from voice_gateway.platform.aws import Topic
+from voice_gateway.platform.observability import invocation
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import settings
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.vendors.common.accounts import Accounts
 
 
 @cache
 def _check() -> BalanceCheck:
     own = settings()
-    return BalanceCheck(own, Store(own.calls_table), Caller(own, Secrets()), Topic(own.alarm_topic))
+    return BalanceCheck(own, calls_table(own.calls_table).credit, Accounts(own, Secrets()), Topic(own.alarm_topic))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -3,21 +3,23 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.callbacks import Callbacks
-from voice_gateway.observability import invocation
-from voice_gateway.outbox import DeadLetters, Outbox
-from voice_gateway.secrets import Secrets
-from voice_gateway.settings import settings
-from voice_gateway.settling import Settling
-from voice_gateway.store import Store
+from voice_gateway.platform.callback_tokens import CallbackKeys
+from voice_gateway.platform.observability import invocation
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import settings
+from voice_gateway.receipts.callbacks import Callbacks
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.outbox import Outbox
 
 
 @cache
 def _callbacks() -> Callbacks:
     own = settings()
-    dead_letters = DeadLetters(own.dead_letter_queue)
-    settling = Settling(Store(own.calls_table), dead_letters)
-    return Callbacks("dxtong", own, Secrets(), settling, Outbox(own.outbox_queue), dead_letters)
+    table, dead_letters = calls_table(own.calls_table), DeadLetters(own.dead_letter_queue)
+    settling = Settling(table.messages, table.call_ids, dead_letters)
+    return Callbacks("dxtong", own, CallbackKeys(own, Secrets()), settling, Outbox(own.outbox_queue), dead_letters)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.aws import Topic
-from voice_gateway.observability import invocation
-from voice_gateway.outbox import Outbox
-from voice_gateway.publishing import Publisher
-from voice_gateway.settings import settings
+from voice_gateway.platform.aws import Topic
+from voice_gateway.platform.observability import invocation
+from voice_gateway.platform.settings import settings
+from voice_gateway.results.publish import Publisher
+from voice_gateway.storage.outbox import Outbox
 
 
 @cache

@@ -3,24 +3,21 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.calling import Caller, Invocation
-from voice_gateway.catalogue import Catalogue
-from voice_gateway.observability import invocation
-from voice_gateway.outbox import Outbox
-from voice_gateway.planning import Planner
-from voice_gateway.routing import Resting, Router
-from voice_gateway.secrets import Secrets
-from voice_gateway.sending import Sender
-from voice_gateway.settings import settings
-from voice_gateway.store import Store
+from voice_gateway.platform.callback_tokens import CallbackKeys
+from voice_gateway.platform.observability import Invocation, invocation
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import settings
+from voice_gateway.sending.sender import Sender
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.outbox import Outbox
+from voice_gateway.vendors.common.accounts import Accounts
 
 
 @cache
 def _sender() -> Sender:
-    own = settings()
-    store, resting, caller = Store(own.calls_table), Resting(), Caller(own, Secrets())
-    planner = Planner(own, store, Router(own, caller.credentials, resting), Catalogue(own.templates_prefix).load)
-    return Sender(own, store, Outbox(own.outbox_queue), planner, caller, resting)
+    own, secrets = settings(), Secrets()
+    table, outbox = calls_table(own.calls_table), Outbox(own.outbox_queue)
+    return Sender.wired(own, table, outbox, CallbackKeys(own, secrets), Accounts(own, secrets))
 
 
 def handler(event: Any, context: Any) -> Any:

@@ -3,19 +3,20 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.answering import status
-from voice_gateway.observability import invocation
-from voice_gateway.settings import settings
-from voice_gateway.store import Store
+from voice_gateway.platform.observability import invocation
+from voice_gateway.platform.settings import settings
+from voice_gateway.results.status import status
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.messages import Messages
 
 
 @cache
-def _store() -> Store:
-    return Store(settings().calls_table)
+def _messages() -> Messages:
+    return calls_table(settings().calls_table).messages
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
     with invocation(context, "status") as record:
-        result = status(event, _store())
+        result = status(event, _messages())
         record.note(message_id=result["message_id"], status=result["status"])
         return result

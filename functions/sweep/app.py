@@ -3,22 +3,27 @@
 from functools import cache
 from typing import Any
 
-from voice_gateway.aws import Topic
-from voice_gateway.calling import Caller, Invocation
-from voice_gateway.observability import invocation
-from voice_gateway.outbox import DeadLetters, Outbox
-from voice_gateway.secrets import Secrets
-from voice_gateway.settings import settings
-from voice_gateway.store import Store
-from voice_gateway.sweeping import Sweep
+from voice_gateway.platform.aws import Topic
+from voice_gateway.platform.observability import Invocation, invocation
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import settings
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.outbox import Outbox
+from voice_gateway.sweeping.sweep import Sweep
+from voice_gateway.vendors.common.accounts import Accounts
 
 
 @cache
 def _sweep() -> Sweep:
     own = settings()
-    store, outbox, dead_letters = Store(own.calls_table), Outbox(own.outbox_queue), DeadLetters(own.dead_letter_queue)
+    table, outbox, dead_letters = (
+        calls_table(own.calls_table),
+        Outbox(own.outbox_queue),
+        DeadLetters(own.dead_letter_queue),
+    )
     results, notify = Topic(own.results_topic), Topic(own.notify_topic)
-    return Sweep(own, store, outbox, dead_letters, results, notify, Caller(own, Secrets()))
+    return Sweep(own, table, outbox, dead_letters, results, notify, Accounts(own, Secrets()))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, float]:

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from voice_gateway.store import Counted, Quota, Store
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.quotas import Counted, Quota, Quotas
 
 from tests.faults import boundaries
 from tests.faults.figures import Figure, say
@@ -38,17 +39,18 @@ class Rule:
     shows: tuple[str, ...]
 
 
-_OUTCOME = '"#attempt = :mine AND #st IN (:calling, :unknown)" if definite else "#attempt = :mine AND #st = :calling",'
-_LINK = '            when="attribute_not_exists(#message) OR #message = :mine",'
+_DEFINITE = 'when, values = "#attempt = :mine AND #st IN (:calling, :unknown)", values | {"unknown": State.UNKNOWN}'
+_OTHERS = 'when = "#attempt = :mine AND #st = :calling"'
+_MINE = '{"mine": message.attempt or "", "calling": State.CALLING}'
 
 RULES = (
     Rule(
         "claim condition",
         (
             (
-                "store.py",
-                '        self._put(_item(message), "attribute_not_exists(#pk)")',
-                '        self._put(_item(message), "")',
+                "storage/messages.py",
+                '        self._put(message, "attribute_not_exists(#pk)")',
+                '        self._put(message, "")',
             ),
         ),
         "single faults",
@@ -58,12 +60,12 @@ RULES = (
         "stale becomes unknown",
         (
             (
-                "claiming.py",
+                "sending/claiming.py",
                 "        if seen.state is State.CALLING:\n            return",
                 "        if seen.state is State.CALLING and (seen.lease or 0) > now:\n            return",
             ),
             (
-                "claiming.py",
+                "sending/claiming.py",
                 "        waits = seen.state is State.RELEASED or ",
                 "        waits = seen.state in {State.RELEASED, State.CALLING} or ",
             ),
@@ -74,11 +76,9 @@ RULES = (
     Rule(
         "attempt condition",
         (
-            (
-                "store.py",
-                f"{_OUTCOME}\n            mine=attempt,",
-                '"#st IN (:calling, :unknown)" if definite else "#st = :calling",',
-            ),
+            ("storage/messages.py", _DEFINITE, _DEFINITE.replace("#attempt = :mine AND ", "")),
+            ("storage/messages.py", _OTHERS, _OTHERS.replace("#attempt = :mine AND ", "")),
+            ("storage/messages.py", _MINE, '{"calling": State.CALLING}'),
         ),
         "interleavings",
         ("DOUBLE",),
@@ -87,7 +87,7 @@ RULES = (
         "takeover condition",
         (
             (
-                "store.py",
+                "storage/messages.py",
                 'seen.message_id, changes, "#st = :seen AND #attempt = :old", seen=seen.state, old=seen.attempt',
                 'seen.message_id, changes, ""',
             ),
@@ -98,16 +98,9 @@ RULES = (
     Rule(
         "state condition on the outcome",
         (
-            (
-                "store.py",
-                _OUTCOME,
-                '"#attempt = :mine",',
-            ),
-            (
-                "store.py",
-                '            calling=State.CALLING,\n            **({"unknown": State.UNKNOWN} if definite else {}),\n',
-                "",
-            ),
+            ("storage/messages.py", _DEFINITE, 'when = "#attempt = :mine"'),
+            ("storage/messages.py", _OTHERS, 'when = "#attempt = :mine"'),
+            ("storage/messages.py", _MINE, '{"mine": message.attempt or ""}'),
         ),
         "single faults",
         ("OVERWRITTEN",),
@@ -116,11 +109,15 @@ RULES = (
         "first result stands",
         (
             (
-                "store.py",
+                "storage/messages.py",
                 "f\"attribute_exists(#pk) AND NOT #st IN ({', '.join(f':final{at}' for at in range(len(FINAL)))})\",",
                 '"attribute_exists(#pk)",',
             ),
-            ("store.py", '            **{f"final{at}": state for at, state in enumerate(sorted(FINAL))},\n', ""),
+            (
+                "storage/messages.py",
+                '            **{f"final{at}": state for at, state in enumerate(sorted(FINAL))},\n',
+                "",
+            ),
         ),
         "single faults",
         ("OVERWRITTEN",),
@@ -129,7 +126,7 @@ RULES = (
         "quota condition",
         (
             (
-                "store.py",
+                "storage/quotas.py",
                 'f"attribute_not_exists(#m1) OR ((attribute_not_exists(#t{last}) OR #t{last} <= :cut) AND {others})",',
                 'f"attribute_not_exists(#m1) OR attribute_not_exists(#t{last}) OR #t{last} > :cut OR {others}",',
             ),
@@ -141,8 +138,8 @@ RULES = (
         "applying at the meeting point, callback side",
         (
             (
-                "settling.py",
-                "        return self.at_meeting(meeting, now, only=replace(receipt, number_hash=rhash))\n",
+                "receipts/settling.py",
+                "        return self.apply(call, now, only=receipt)\n",
                 "        return Settled.SETTLED\n",
             ),
         ),
@@ -153,9 +150,9 @@ RULES = (
         "applying at the meeting point, send side",
         (
             (
-                "settling.py",
-                "            self.at_meeting(meeting, now)\n            return self",
-                "            return self",
+                "receipts/settling.py",
+                "        self.apply(call, now)\n        return self",
+                "        return self",
             ),
         ),
         "a race with no sweep",
@@ -165,9 +162,9 @@ RULES = (
         "answering after the write",
         (
             (
-                "callbacks.py",
-                '            return _response(500)\n        return _response(200, "success")',
-                '            return _response(200, "success")\n        return _response(200, "success")',
+                "receipts/callbacks.py",
+                '            return self._not_kept("a callback could not be kept", error, record)\n',
+                '            return response(200, "success")\n',
             ),
         ),
         "single faults",
@@ -177,8 +174,8 @@ RULES = (
         "outbox",
         (
             (
-                "callbacks.py",
-                "            self._outbox.keep(Kind.RECEIPT, letters.receipt(receipt, rhash, message_id, ttl, now))\n",
+                "receipts/callbacks.py",
+                "            self._outbox.keep_receipt(receipt, token.message_id if token else None, ttl, now)\n",
                 "            raise\n",
             ),
         ),
@@ -189,9 +186,9 @@ RULES = (
         "link condition",
         (
             (
-                "store.py",
-                f"{_LINK}\n            mine=message.message_id,\n",
-                '            when="",\n',
+                "storage/call_ids.py",
+                'OR #message = :mine",\n            mine=message.message_id,\n',
+                'OR attribute_exists(#message)",\n',
             ),
         ),
         "a call id used again",
@@ -235,14 +232,14 @@ def _threads() -> Iterator[str]:
     """32 messages to one number by 32 threads, in a store that takes one request at a time: three may be counted."""
     for turn in range(5):
         with World(Behaviour("threads")) as world:
-            store, barrier = Store("calls"), threading.Barrier(32)
+            quotas, barrier = calls_table("calls").quotas, threading.Barrier(32)
             world.open_gate()
 
             def count(
-                number: int, store: Store = store, barrier: threading.Barrier = barrier, turn: int = turn
+                number: int, quotas: Quotas = quotas, barrier: threading.Barrier = barrier, turn: int = turn
             ) -> Counted:
                 barrier.wait()
-                return store.count(Quota("jumdata", "line", f"h{turn}", f"m{number}", 3), NOON, 55.0)
+                return quotas.count(Quota("jumdata", "line", f"h{turn}", f"m{number}", 3), NOON)
 
             with ThreadPoolExecutor(32) as pool:
                 counted = list(pool.map(count, range(32)))

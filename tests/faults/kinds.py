@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
-from voice_gateway.errors import NotConnected, ReplyLost
+from voice_gateway.model.errors import NotConnected, ReplyLost
 
 VENDOR = "vendor"
 """The service that a vendor's exchanges go by."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from voice_gateway.model import FINAL, State
+from voice_gateway.model.message import FINAL, State
 
 from tests.faults.figures import Figure, say
 from tests.faults.kinds import ALL, Kind

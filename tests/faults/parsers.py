@@ -17,22 +17,28 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
-from voice_gateway import catalogue, decoding, letters, parse, vendors
-from voice_gateway.callbacks import Callbacks
-from voice_gateway.calling import Invocation
-from voice_gateway.errors import BadToken, SettingsError, TryLater, Unreadable
-from voice_gateway.model import Accepted, Code, Fault, NotSent, Refused, State, Template, Unknown
-from voice_gateway.model import Catalogue as CatalogueForm
-from voice_gateway.observability import Record, log
-from voice_gateway.outbox import Letter
-from voice_gateway.planning import Plan
-from voice_gateway.routing import Resting
-from voice_gateway.sending import Sender
-from voice_gateway.settings import Settings, web_address, window
-from voice_gateway.settling import Settled
-from voice_gateway.signatures import CallToken, Keyring
-from voice_gateway.store import read_receipt, receipt_text
-from voice_gateway.vendors.base import BalanceUnknown, HttpReply
+from voice_gateway import vendors
+from voice_gateway.model.call import Accepted, NotSent, Refused, Unknown
+from voice_gateway.model.errors import BadToken, SettingsError, TryLater, Unreadable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.message import Message, State
+from voice_gateway.model.receipt import read_receipt
+from voice_gateway.model.request import Catalogue as CatalogueForm
+from voice_gateway.model.request import Request, Template
+from voice_gateway.platform.callback_tokens import CallToken, Keyring
+from voice_gateway.platform.observability import Invocation, Record, log
+from voice_gateway.platform.settings import Settings, web_address, window
+from voice_gateway.receipts.callbacks import Callbacks
+from voice_gateway.receipts.settling import Settled
+from voice_gateway.sending import catalogue, reading
+from voice_gateway.sending.claiming import Claims
+from voice_gateway.sending.planning import Plan
+from voice_gateway.sending.sender import Sender
+from voice_gateway.storage import outbox
+from voice_gateway.sweeping.outbox import OutboxApplier
+from voice_gateway.vendors.common import decoding
+from voice_gateway.vendors.common.base import BalanceUnknown
+from voice_gateway.vendors.common.http import HttpReply
 
 from tests.faults.figures import Figure
 from tests.vendors import payloads
@@ -225,14 +231,14 @@ def a_request(fuzz: Fuzz) -> Any:
 
 def read_request(raw: Any) -> str | None:
     try:
-        request = parse.parse(raw, "fallback")
-    except parse.InvalidRequest as invalid:
+        request = reading.read(raw, "fallback")
+    except reading.InvalidRequest as invalid:
         _writable(str(invalid), invalid.message_id, invalid.notify_data)
         return None
-    again = parse.parse(json.loads(parse.to_json(request)), "other")
-    if parse.fingerprint(again) != parse.fingerprint(request) or again.message_id != request.message_id:
+    again = reading.read(json.loads(request.to_json()), "other")
+    if again.fingerprint != request.fingerprint or again.message_id != request.message_id:
         return "a request that is stored reads as another"
-    parse.to_json(request).encode()
+    request.to_json().encode()
     return None
 
 
@@ -253,14 +259,15 @@ class _Kept:
 
 def _sender() -> Sender:
     """``send`` with all that lies behind its reading cut off."""
-    refused = Plan(State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
-    means: dict[str, Any] = {
-        "store": _Kept(),
-        "outbox": SimpleNamespace(),
-        "planner": SimpleNamespace(plan=lambda *_, **__: refused),
-        "caller": SimpleNamespace(number_hash=lambda _: "hash", time_for_a_call=lambda _: True),
-    }
-    return Sender(Settings({"CALLBACK_BASE_URL": "https://example.com"}), resting=Resting(), **means)
+
+    def refused(request: Request, now: float) -> Plan:
+        message = Message(request.message_id, State.CALLING, now, notify_data=request.notify_data)
+        return Plan(request, message, State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
+
+    settings, nothing = Settings({}), SimpleNamespace()
+    table: Any = SimpleNamespace(messages=_Kept(), quotas=nothing)
+    means: dict[str, Any] = {"planner": SimpleNamespace(plan_new=refused), "caller": nothing, "recorder": nothing}
+    return Sender(settings, claims=Claims(settings, table, means["planner"]), **means)
 
 
 def reading_envelopes() -> Read:
@@ -289,8 +296,8 @@ def reading_callbacks(name: str) -> Read:
         except Unreadable as error:
             _writable(str(error))
             return None
-        _writable(receipt_text(receipt), receipt.mobile, receipt.call_id)
-        return None if read_receipt(receipt_text(receipt)) == receipt else "a receipt that is kept reads as another"
+        _writable(receipt.text, receipt.mobile, receipt.call_id)
+        return None if read_receipt(receipt.text) == receipt else "a receipt that is kept reads as another"
 
     return read
 
@@ -299,7 +306,7 @@ def an_event(name: str, fuzz: Fuzz) -> Any:
     """One of API Gateway's, with a token of ours or nearly so."""
     body, content_type, query = fuzz.wire("callback")
     keyring = Keyring.from_secret(SECRET)
-    own = vendors.vendor(name).own_address
+    own = vendors.vendor(name).callback_per_call
     token = keyring.call_token(name, CallToken("m-1", "a", int(NOW) + 9)) if own else keyring.static_token(name)
     encoded = fuzz.random.random() < 0.7
     return {
@@ -315,13 +322,13 @@ def receiving_callbacks(name: str) -> Read:
     def keep(*content: Any) -> None:
         json.dumps(content, default=str)
 
-    settling = SimpleNamespace(of_message=lambda *_: Settled.SETTLED, at_call_id=lambda *_: Settled.WAITING)
-    secrets = SimpleNamespace(text=lambda _: SECRET, anew_at_most=lambda *_: SECRET)
+    settling = SimpleNamespace(of_message=lambda *_: Settled.SETTLED, of_call_id=lambda *_: Settled.WAITING)
+    keyring = Keyring.from_secret(SECRET)
     means: dict[str, Any] = {
-        "settings": Settings({"CALLBACK_SECRET_ARN": "arn"}),
-        "secrets": secrets,
+        "settings": Settings({}),
+        "keys": SimpleNamespace(keyring=lambda **_: keyring),
         "settling": settling,
-        "outbox": SimpleNamespace(keep=keep),
+        "outbox": SimpleNamespace(keep_receipt=keep),
         "dead_letters": SimpleNamespace(keep=keep),
     }
     story = Callbacks(name, clock=lambda: NOW, **means)
@@ -347,9 +354,9 @@ def reading_replies(name: str) -> Read:
             vendor.balance(credentials, answer, NOW)
         except BalanceUnknown as unknown:
             _writable(str(unknown))
-        if vendor.answers:
+        if vendor.result_query:
             receipt = vendor.query("c-1", call.mobile, credentials, answer, NOW)
-            _writable(receipt_text(receipt) if receipt else "")
+            _writable(receipt.text if receipt else "")
         return None
 
     return read
@@ -460,7 +467,7 @@ def an_entry(fuzz: Fuzz) -> str:
 
 def read_entry(stored: str) -> str | None:
     provider: Any = SimpleNamespace(get=lambda *_, **__: stored)
-    template = catalogue.Catalogue("/stack/templates/", provider).load("order_shipped")
+    template = catalogue.TemplateCatalogue("/stack/templates/", provider).load("order_shipped")
     if isinstance(template, Fault):
         _writable(template.message)
         return None
@@ -489,7 +496,7 @@ LETTER: dict[str, Any] = {
 def a_letter(fuzz: Fuzz) -> str:
     if fuzz.random.random() < 0.05:
         return fuzz.nested().decode()
-    kinds = [*letters.Kind, "x"]
+    kinds = [*outbox.Kind, "x"]
     message = {"message_id": "m", "state": "calling", "updated_at": 1, "receipts": []}
     letter = fuzz.random.choice(
         (
@@ -503,13 +510,13 @@ def a_letter(fuzz: Fuzz) -> str:
 def read_letter(body: str) -> None:
     """``sweep`` keeps what raises one of these as a dead letter; anything else would stop its whole part."""
     quiet: Any = SimpleNamespace(
-        put_released=lambda _: None, meet=lambda *_: None, outcome=lambda *_: None, of_message=lambda *_: None
+        put_released=lambda _: None, link=lambda *_: None, record_outcome=lambda *_: None, of_message=lambda *_: None
     )
-    quiet.at_call_id = quiet.of_message
+    quiet.of_call_id, quiet.messages = quiet.of_message, quiet
     quiet.publish = lambda text, attributes: text.encode("utf-8", "surrogatepass")
     try:
-        kind, content = Letter(body, "handle").read()
-        letters.Letters(quiet, quiet, quiet).apply(kind, content, NOW)
+        kind, content = outbox.Entry(body, "handle").read()
+        OutboxApplier(quiet, quiet, quiet, quiet, quiet, lambda: NOW).apply(kind, content)
     except (AttributeError, KeyError, TypeError, ValueError):
         return
 

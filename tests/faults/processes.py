@@ -30,10 +30,12 @@ from urllib.parse import parse_qs
 
 import time_machine
 from botocore.exceptions import ClientError
-from voice_gateway import balance, observability, publishing
-from voice_gateway.errors import TryLater
-from voice_gateway.planning import LEASE_SECONDS
-from voice_gateway.sweeping import INTERVAL
+from voice_gateway.credit import check
+from voice_gateway.model.errors import TryLater
+from voice_gateway.model.message import LEASE_SECONDS
+from voice_gateway.platform import observability
+from voice_gateway.results import publish
+from voice_gateway.sweeping.passing import INTERVAL
 
 from tests import gateway
 from tests.faults import memory
@@ -92,7 +94,7 @@ def _work(path: str, stage: Stage, clients: dict[str, Any], name: str, function:
     """One invocation: says when it begins, and what it comes to."""
     with Client(path) as link:
         clients.update({service: _Remote(service, link) for service in gateway.SERVICES})
-        for module in (observability, publishing, balance):
+        for module in (observability, publish, check):
             vars(module)["emit"] = lambda story, record, **_: link.send(("line", story, record.counts))
         moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=later)
         link.send(("start", name, os.getpid()))

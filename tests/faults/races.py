@@ -24,11 +24,12 @@ from urllib.parse import urlencode
 
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
-from voice_gateway import aws, calling, exchange, settings
-from voice_gateway.errors import TryLater
-from voice_gateway.observability import log
-from voice_gateway.signatures import Keyring
-from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest
+from voice_gateway.model.errors import TryLater
+from voice_gateway.platform import aws, settings
+from voice_gateway.platform.callback_tokens import Keyring
+from voice_gateway.platform.observability import log
+from voice_gateway.vendors.common import accounts, exchange
+from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 
 from tests import gateway
 from tests.faults import memory
@@ -130,7 +131,7 @@ class Stage:
         os.environ.update(environment() | environ)
         settings.settings.cache_clear()
         vars(aws)["client"] = self.client
-        vars(calling)["over"] = over or exchange.over
+        vars(accounts)["over"] = over or exchange.over
         log.setLevel("CRITICAL")
         try:
             for name in ("send", "callback_jumdata", "callback_dxtong", "sweep", "status", "publish"):
@@ -138,7 +139,7 @@ class Stage:
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
                 yield self
         finally:
-            vars(aws)["client"], vars(calling)["over"] = real, exchange.over
+            vars(aws)["client"], vars(accounts)["over"] = real, exchange.over
             os.environ.clear()
             os.environ.update(before)
             settings.settings.cache_clear()

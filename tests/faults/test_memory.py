@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,17 +11,21 @@ import boto3
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from moto import mock_aws
-from voice_gateway import aws
-from voice_gateway.errors import AwsUnavailable
-from voice_gateway.model import Message, Receipt, State
-from voice_gateway.store import Changed, Meeting, Quota, Store
+from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.message import Message, State
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.platform import aws
+from voice_gateway.storage.call_ids import CallId, CallIdChanged
+from voice_gateway.storage.calls_table import CallsTable, calls_table
+from voice_gateway.storage.messages import MessageChanged
+from voice_gateway.storage.quotas import Quota
 
 from tests.faults import memory
 from tests.faults.memory import Dynamo, Unsupported
 from tests.gateway import REGION, _table_schema
 
 NOW = 1_800_000_000.25
-Operation = Callable[[Store], Any]
+Operation = Callable[[CallsTable], Any]
 
 
 @dataclass
@@ -37,8 +41,8 @@ class Both:
         for client in (self.moto, self.memory):
             monkeypatch.setattr(aws, "client", lambda _, client=client: client)
             try:
-                outcomes.append(operation(Store("calls")))
-            except Changed as changed:
+                outcomes.append(operation(calls_table("calls")))
+            except (MessageChanged, CallIdChanged) as changed:
                 outcomes.append(("changed", changed.old))
         return outcomes[0], outcomes[1]
 
@@ -88,43 +92,43 @@ def _receipt(chance: random.Random) -> Receipt:
 def _operation(chance: random.Random) -> Operation:
     """One operation of the store with arguments drawn once, so that both tables get the same."""
     message, receipt, at = _message(chance), _receipt(chance), NOW + chance.randrange(200_000)
-    seen, attempt, state = message, message.attempt or "", message.state
+    seen, state = message, message.state
     changes = {"state": State.CALLING, "attempt": chance.choice(["a", "b"]), "lease": at, "look_at": at, "error": None}
-    meeting = Meeting("dxtong", chance.choice(["c1", "c2"]))
+    call = CallId("dxtong", chance.choice(["c1", "c2"]))
     quota = Quota("jumdata", "line", "h", chance.choice(["m1", "m2", "m3", "m4"]), chance.choice([1, 3, 3, 3]))
     given = chance.choice([State.ACCEPTED, State.REJECTED, State.RELEASED, State.UNKNOWN])
     operations: list[Operation] = [
-        lambda store: store.message(message.message_id),
-        lambda store: store.put_new(message),
-        lambda store: store.put_new(message),
-        lambda store: store.put_released(message),
-        lambda store: store.take_over(seen, changes),
-        lambda store: store.fail_over(message, "jumdata", at, at),
-        lambda store: store.outcome(message.message_id, attempt, given, {"updated_at": at, "look_at": None}),
-        lambda store: store.give_up(seen, {"updated_at": at}),
-        lambda store: store.touch(seen, {"unlinked": 2, "look_at": at}),
-        lambda store: store.settle(message.message_id, receipt, "call_id", at),
-        lambda store: store.keep_later(message.message_id, receipt),
-        lambda store: store.record_receipt(receipt, chance_hash, int(at)),
-        lambda store: store.mark_waiting(meeting, at, at - 5),
-        lambda store: store.link("dxtong", meeting.call_id, message),
-        lambda store: store.unmark(meeting),
-        lambda store: list(store.messages(state, at)),
-        lambda store: list(store.waiting(at, NOW)),
-        lambda store: store.count(quota, at, 55.0),
-        lambda store: _unavailable(store.count_anew, quota, at),
-        lambda store: store.room(quota, at),
+        lambda store: store.messages.get(message.message_id),
+        lambda store: store.messages.put_new(message),
+        lambda store: store.messages.put_new(message),
+        lambda store: store.messages.put_released(message),
+        lambda store: store.messages.take_over(seen, changes),
+        lambda store: store.messages.fail_over(message, "jumdata", at, at),
+        lambda store: store.messages.record_outcome(message, given, {"updated_at": at, "look_at": None}),
+        lambda store: store.messages.give_up(seen, at),
+        lambda store: store.messages.touch(seen, {"unlinked": 2, "look_at": at}),
+        lambda store: store.messages.settle(message.message_id, receipt, "call_id", at),
+        lambda store: store.messages.keep_later(message.message_id, receipt),
+        lambda store: store.call_ids.record_receipt(replace(receipt, number_hash=chance_hash), int(at)),
+        lambda store: store.call_ids.mark_waiting(call, at, at - 5),
+        lambda store: store.call_ids.link("dxtong", call.call_id, message),
+        lambda store: store.call_ids.unmark(call),
+        lambda store: list(store.messages.in_state(state, at)),
+        lambda store: list(store.call_ids.waiting(at, NOW)),
+        lambda store: store.quotas.count(quota, at),
+        lambda store: _unavailable(store.quotas.renew, quota, at),
+        lambda store: store.quotas.has_room(quota, at),
     ]
     chance_hash = chance.choice([None, "h1"])
     return chance.choice(operations)
 
 
-def _put(message: Message, store: Store) -> None:
-    store.put_new(message)
+def _put(message: Message, store: CallsTable) -> None:
+    store.messages.put_new(message)
 
 
 def _unavailable(work: Callable[..., Any], *arguments: Any) -> Any:
-    """AwsUnavailable as a result, for it is one of count_anew's answers."""
+    """AwsUnavailable as a result, for it is one of renew's answers."""
     try:
         return work(*arguments)
     except AwsUnavailable as error:
@@ -145,7 +149,7 @@ def test_pages_of_the_index_are_asked_for_one_after_the_other(both: Both, monkey
     many = [Message(f"m{at}", State.DUE, NOW, attempt="a", look_at=NOW + at % 7) for at in range(40)]
     for message in many:
         both.does(monkeypatch, partial(_put, message))
-    on_moto, in_memory = both.does(monkeypatch, lambda store: list(store.messages(State.DUE, NOW + 5)))
+    on_moto, in_memory = both.does(monkeypatch, lambda store: list(store.messages.in_state(State.DUE, NOW + 5)))
     assert {m.message_id for m in on_moto} == {m.message_id for m in in_memory}
     assert len(in_memory) == len(on_moto) > 2 * memory.LARGEST_PAGE
 

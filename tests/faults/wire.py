@@ -35,11 +35,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from voice_gateway import exchange
-from voice_gateway.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
-from voice_gateway.planning import LEASE_SECONDS
-from voice_gateway.sweeping import INTERVAL
-from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest
+from voice_gateway.model.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
+from voice_gateway.model.message import LEASE_SECONDS
+from voice_gateway.sweeping.passing import INTERVAL
+from voice_gateway.vendors.common import exchange
+from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator

@@ -17,25 +17,27 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from voice_gateway import aws, publishing
-from voice_gateway.callbacks import Callbacks
-from voice_gateway.calling import Caller, Invocation
-from voice_gateway.catalogue import Catalogue
-from voice_gateway.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
-from voice_gateway.model import CHINA, FINAL, Message, State
-from voice_gateway.observability import Record
-from voice_gateway.outbox import DeadLetters, Outbox
-from voice_gateway.planning import Planner
-from voice_gateway.publishing import Publisher
-from voice_gateway.routing import Resting, Router
-from voice_gateway.secrets import Secrets
-from voice_gateway.sending import Sender
-from voice_gateway.settings import Settings, VendorSettings
-from voice_gateway.settling import Settling
-from voice_gateway.signatures import Keyring
-from voice_gateway.store import Store, message_of
-from voice_gateway.sweeping import Sweep
-from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest, Vendor
+from voice_gateway.model.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
+from voice_gateway.model.hours import CHINA
+from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.platform import aws
+from voice_gateway.platform.callback_tokens import CallbackKeys, Keyring
+from voice_gateway.platform.observability import Invocation, Record
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import Settings, VendorSettings
+from voice_gateway.receipts.callbacks import Callbacks
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.results import publish
+from voice_gateway.results.publish import Publisher
+from voice_gateway.sending.sender import Sender
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.messages import message_of
+from voice_gateway.storage.outbox import Outbox
+from voice_gateway.sweeping.sweep import Sweep
+from voice_gateway.vendors.common.accounts import Account, Accounts
+from voice_gateway.vendors.common.base import Vendor
+from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 
 from tests.faults import memory
 from tests.faults.kinds import VENDOR, Crash, Faults, Kind
@@ -303,7 +305,7 @@ class World:
         self._instead.enter_context(patch.object(aws, "client", self._clients.__getitem__))
         self._instead.enter_context(patch.object(TypeSerializer, "serialize", memory.serialize))
         self._instead.enter_context(patch.object(TypeDeserializer, "deserialize", memory.deserialize))
-        self._instead.enter_context(patch.object(publishing, "emit", lambda *_, **__: None))
+        self._instead.enter_context(patch.object(publish, "emit", lambda *_, **__: None))
         self._instead.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)
         return self
@@ -333,25 +335,23 @@ class World:
         """Nobody was here for long: every function begins anew."""
         self._processes.clear()
 
-    def _caller(self) -> "ScriptedCaller":
-        return ScriptedCaller(self)
+    def _keys(self) -> CallbackKeys:
+        return CallbackKeys(self.settings, Secrets(clock=self.clock))
 
     def _new_send(self, _: str) -> Sender:
-        own, store, resting, caller = self.settings, Store("calls"), Resting(self.clock), self._caller()
-        planner = Planner(own, store, Router(own, caller.credentials, resting), Catalogue(own.templates_prefix).load)
-        return Sender(own, store, Outbox("outbox"), planner, caller, resting, self.clock)
+        table, keys, accounts = calls_table("calls"), self._keys(), ScriptedAccounts(self)
+        return Sender.wired(self.settings, table, Outbox("outbox"), keys, accounts, self.clock)
 
     def _new_callback(self, name: str) -> Callbacks:
-        dead = DeadLetters("dead")
-        settling = Settling(Store("calls"), dead)
+        table, dead = calls_table("calls"), DeadLetters("dead")
+        settling = Settling(table.messages, table.call_ids, dead)
         vendor = name.removeprefix("callback_")
-        secrets = Secrets(clock=self.clock)
-        return Callbacks(vendor, self.settings, secrets, settling, Outbox("outbox"), dead, self.clock)
+        return Callbacks(vendor, self.settings, self._keys(), settling, Outbox("outbox"), dead, self.clock)
 
     def _new_sweep(self, _: str) -> Sweep:
         results, notify = aws.Topic("results"), aws.Topic("notify")
-        store, outbox, dead = Store("calls"), Outbox("outbox"), DeadLetters("dead")
-        return Sweep(self.settings, store, outbox, dead, results, notify, self._caller(), self.clock)
+        table, outbox, dead = calls_table("calls"), Outbox("outbox"), DeadLetters("dead")
+        return Sweep(self.settings, table, outbox, dead, results, notify, ScriptedAccounts(self), self.clock)
 
     def _new_publish(self, _: str) -> Publisher:
         return Publisher(aws.Topic("results"), Outbox("outbox"))
@@ -479,15 +479,25 @@ class ReadOnce(Settings):
         return self._read[name]
 
 
-class ScriptedCaller(Caller):
-    """A caller whose exchanges go to the scripted vendors, through the gate."""
+class ScriptedAccounts(Accounts):
+    """Accounts whose exchanges go to the scripted vendors, through the gate."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.settings, Secrets(clock=world.clock), world.clock)
+        self._world = world
+        self._read = Secrets(clock=world.clock)
+        super().__init__(world.settings, self._read)
+
+    def _made(self, vendor: Vendor) -> Account:
+        return ScriptedAccount(vendor, self._world, self._read)
+
+
+class ScriptedAccount(Account):
+    def __init__(self, vendor: Vendor, world: World, secrets: Secrets) -> None:
+        super().__init__(vendor, world.settings, secrets)
         self._world = world
 
-    def exchange(self, vendor: Vendor) -> Exchange:
-        world = self._world
+    def exchange(self) -> Exchange:
+        world, vendor = self._world, self.vendor
 
         def exchange(request: HttpRequest) -> HttpReply:
             serve = partial(world.vendors.serve, vendor.name, request)

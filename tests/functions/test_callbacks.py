@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 import time_machine
 from botocore.exceptions import ClientError
-from voice_gateway.signatures import CallToken, Keyring
+from voice_gateway.platform.callback_tokens import CallToken, Keyring
 
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_send import SHIPPED, Wire, _in, number

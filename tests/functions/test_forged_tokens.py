@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from voice_gateway import numbers
-from voice_gateway.signatures import CallToken, Keyring
+from voice_gateway.platform.callback_tokens import CallToken, Keyring
 
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_callbacks import dxtong_receipt, event, own_token, push_dxtong, push_jumdata, succeeded
@@ -161,7 +160,7 @@ class Forger:
 
     def number_hash_for_a_field(self) -> str:
         """The keyed hash of a number is signed with a key of the same secret, and stands in for no signature."""
-        hashed = numbers.keyed_hash(NUMBER_KEY, number(self.random.randrange(100)))
+        hashed = Keyring({}, NUMBER_KEY).number_hash(number(self.random.randrange(100)))
         return self._with(self.random.choice([-1, -3]), self.random.choice([hashed, encoded(hashed)]))
 
     def fields_of_two(self) -> str:

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import pytest
 from moto import mock_aws
-from voice_gateway import observability
-from voice_gateway.balance import FAILURES_TO_UNKNOWN
-from voice_gateway.errors import TryLater
+from voice_gateway.credit.state import FAILURES_TO_UNKNOWN
+from voice_gateway.model.errors import TryLater
+from voice_gateway.platform import observability
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import time_machine
 from moto import mock_aws
-from voice_gateway.errors import AwsUnavailable, SettingsError
-from voice_gateway.settings import Settings
+from voice_gateway.model.errors import AwsUnavailable, SettingsError
+from voice_gateway.platform.settings import Settings
 
 from local.simulators.server import LoopbackServer, Reply, Request, json_reply
 from tests.addresses import GOOD, HOSTILE

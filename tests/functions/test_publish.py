@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from voice_gateway.errors import AwsUnavailable
+from voice_gateway.model.errors import AwsUnavailable
 
 from tests.functions.test_send import Wire
 from tests.gateway import ROOT, Gateway

@@ -15,15 +15,17 @@ import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from urllib3.connection import HTTPConnection
-from voice_gateway import aws
-from voice_gateway.calling import Caller
-from voice_gateway.errors import ReplyLost, SettingsError, TryLater
-from voice_gateway.exchange import _Gate, over
-from voice_gateway.model import Message, State
-from voice_gateway.routing import Carrier
-from voice_gateway.settings import Settings
-from voice_gateway.store import Changed, Store
-from voice_gateway.vendors.base import HttpRequest
+from voice_gateway.model.errors import ReplyLost, SettingsError, TryLater
+from voice_gateway.model.message import Message, State
+from voice_gateway.platform import aws
+from voice_gateway.platform.settings import Settings
+from voice_gateway.sending.calling import Caller
+from voice_gateway.sending.routing import Carrier
+from voice_gateway.storage.call_ids import CallIds
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.messages import MessageChanged, Messages
+from voice_gateway.vendors.common.exchange import _Gate, over
+from voice_gateway.vendors.common.http import HttpRequest
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
@@ -109,12 +111,16 @@ def cut_off(gateway: Gateway, **request: Any) -> Any:
             aws.client(service).meta.events.unregister("before-call", unique_id=HOOK)
 
 
-def store(gateway: Gateway) -> Store:
-    return Store(gateway.environ["CALLS_TABLE"])
+def store(gateway: Gateway) -> Messages:
+    return calls_table(gateway.environ["CALLS_TABLE"]).messages
+
+
+def call_ids(gateway: Gateway) -> CallIds:
+    return calls_table(gateway.environ["CALLS_TABLE"]).call_ids
 
 
 def stored(gateway: Gateway, message_id: str) -> Message:
-    message = store(gateway).message(message_id)
+    message = store(gateway).get(message_id)
     assert message
     return message
 
@@ -272,10 +278,10 @@ def test_the_next_vendor_is_written_down_before_it_is_called(
     class Died(BaseException):
         pass
 
-    def dies(self: Caller, request: Any, message: Any, carrier: Carrier, invocation: Any) -> Any:
+    def dies(self: Caller, message: Any, carrier: Carrier, invocation: Any) -> Any:
         if carrier.vendor.name == "jumdata":
             raise Died
-        return place(self, request, message, carrier, invocation)
+        return place(self, message, carrier, invocation)
 
     monkeypatch.setattr(Caller, "place", dies)
     with pytest.raises(Died):
@@ -442,7 +448,7 @@ def test_a_redial_counts_on_its_own(gateway: Gateway, jumdata: JumdataSimulator,
 def test_a_call_that_was_linked_while_its_receipt_was_being_written(gateway: Gateway) -> None:
     """The sender is linking just then, and dies: the callback alone knows both, and nothing waits for a sweep."""
     sent = cut_off(gateway, message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
-    between("UpdateItem", 2, lambda: store(gateway).link("dxtong", sent["call_id"], stored(gateway, "m1")))
+    between("UpdateItem", 2, lambda: call_ids(gateway).link("dxtong", sent["call_id"], stored(gateway, "m1")))
     assert succeeded(push_dxtong(gateway, dxtong_receipt(sent["call_id"])))
     assert gateway.status("m1")["status"] == "delivered"
     assert "waiting" not in (gateway.item(f"CALL#dxtong#{sent['call_id']}") or {})
@@ -451,7 +457,7 @@ def test_a_call_that_was_linked_while_its_receipt_was_being_written(gateway: Gat
 def test_a_call_id_stays_with_the_message_that_had_it_first(gateway: Gateway) -> None:
     first = gateway.send(message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
     following = str(int(first["call_id"]) + 1)
-    store(gateway).link("dxtong", following, stored(gateway, "m1"))
+    call_ids(gateway).link("dxtong", following, stored(gateway, "m1"))
     assert gateway.send(message_id="m2", mobile=number(0), vendor="dxtong", **SHIPPED)["call_id"] == following
     push_dxtong(gateway, dxtong_receipt(following))
     assert gateway.status("m1")["status"] == "delivered"
@@ -491,8 +497,8 @@ def test_a_lease_that_was_prolonged_meanwhile_is_not_given_up(gateway: Gateway, 
         store(gateway).fail_over(seen, "jumdata", start + 200, start)
     else:
         store(gateway).take_over(seen, {"attempt": "another"})
-    with pytest.raises(Changed):
-        store(gateway).give_up(seen, {})
+    with pytest.raises(MessageChanged):
+        store(gateway).give_up(seen, start)
     assert stored(gateway, "m1").state is State.CALLING
 
 
@@ -704,13 +710,13 @@ def test_a_receipt_is_not_given_to_an_older_message_while_the_index_lags(
         wire.failing = {"UpdateItem"}
         push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
         wire.failing = set()
-    cut_off, fresh = stored(gateway, "m2"), Store.messages
+    cut_off, fresh = stored(gateway, "m2"), Messages.in_state
 
-    def lagging(own: Store, state: State, until: float, since: float = 0) -> Iterator[Message]:
+    def lagging(own: Messages, state: State, until: float, since: float = 0) -> Iterator[Message]:
         shown = [message for message in fresh(own, state, until, since) if message.message_id != "m2"]
         return iter([*shown, cut_off] if state is State.CALLING else shown)
 
-    monkeypatch.setattr(Store, "messages", lagging)
+    monkeypatch.setattr(Messages, "in_state", lagging)
     for seconds in (880, 940, 1060, 1120):
         with time_machine.travel(start + seconds):
             gateway.sweep()

@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from voice_gateway import aws
-from voice_gateway.errors import TryLater
+from voice_gateway.model.errors import TryLater
+from voice_gateway.platform import aws
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator

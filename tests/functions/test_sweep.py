@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import time_machine
 from moto import mock_aws
-from voice_gateway.errors import TryLater
-from voice_gateway.signatures import CallToken
+from voice_gateway.model.errors import TryLater
+from voice_gateway.platform.callback_tokens import CallToken
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator

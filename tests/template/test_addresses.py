@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from voice_gateway.settings import WEB_ADDRESS
+from voice_gateway.platform.settings import WEB_ADDRESS
 
 from tests.addresses import GOOD, HOSTILE
 

@@ -4,8 +4,8 @@ import json
 from urllib.parse import quote
 
 import pytest
-from voice_gateway import decoding
-from voice_gateway.errors import Unreadable
+from voice_gateway.model.errors import Unreadable
+from voice_gateway.vendors.common import decoding
 
 pytestmark = pytest.mark.disable_socket
 

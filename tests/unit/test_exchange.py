@@ -19,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from voice_gateway import exchange
-from voice_gateway.errors import NotConnected, ReplyLost
-from voice_gateway.vendors.base import HttpReply, HttpRequest
+from voice_gateway.model.errors import NotConnected, ReplyLost
+from voice_gateway.vendors.common import exchange
+from voice_gateway.vendors.common.http import HttpReply, HttpRequest
 
 from tests.vendors.loopback import Conversation, Loopback
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voice_gateway import parse
-from voice_gateway.model import Catalogue, Request, Text, VendorTemplate
-from voice_gateway.parse import InvalidRequest
+from voice_gateway.model.request import Catalogue, Request, Text, VendorTemplate
+from voice_gateway.sending import reading
+from voice_gateway.sending.reading import InvalidRequest
 
 pytestmark = pytest.mark.disable_socket
 
@@ -35,12 +35,12 @@ FULL: dict[str, Any] = {
 
 
 def read(**request: Any) -> Request:
-    return parse.parse(request, "fallback")
+    return reading.read(request, "fallback")
 
 
 def faults(raw: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        parse.parse(raw, "fallback")
+        reading.read(raw, "fallback")
     return caught.value
 
 
@@ -49,7 +49,7 @@ def code(**request: Any) -> str:
 
 
 def print_of(**request: Any) -> str:
-    return parse.fingerprint(read(**request))
+    return read(**request).fingerprint
 
 
 # -- a good request
@@ -371,10 +371,10 @@ def test_a_good_request_can_be_written_as_utf8() -> None:
     """The name of a value counts like the value: it is stored with the message."""
     raw = {**CATALOGUE, "params": {HALF: "9633"}}
     try:
-        request = parse.parse(raw, "fallback")
+        request = reading.read(raw, "fallback")
     except InvalidRequest:
         return
-    assert parse.to_json(request).encode()
+    assert request.to_json().encode()
 
 
 # -- huge input
@@ -440,11 +440,11 @@ json_values = st.recursive(
 )
 def test_any_object_is_a_request_or_a_list_of_faults(raw: dict[str, Any]) -> None:
     try:
-        request = parse.parse({**TEXT, **raw}, "fallback")
+        request = reading.read({**TEXT, **raw}, "fallback")
     except InvalidRequest:
         return
-    kept = json.loads(parse.to_json(request))
-    assert parse.parse(kept, "another") == dataclasses.replace(request, dry_run=False)
+    kept = json.loads(request.to_json())
+    assert reading.read(kept, "another") == dataclasses.replace(request, dry_run=False)
 
 
 # -- the fingerprint
@@ -521,7 +521,7 @@ def test_a_fingerprint_does_not_show_the_number() -> None:
 def test_what_is_kept_is_read_as_the_same_again(form: dict[str, Any]) -> None:
     extras = {name: value for name, value in FULL.items() if name != "vendor"}
     for request in (read(**form, message_id="order-9633", **extras), read(**form), read(**form, notify_data="")):
-        kept = json.loads(parse.to_json(request))
-        again = parse.parse(kept, "another")
+        kept = json.loads(request.to_json())
+        again = reading.read(kept, "another")
         assert again == request
-        assert parse.fingerprint(again) == parse.fingerprint(request)
+        assert again.fingerprint == request.fingerprint

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 from botocore.exceptions import ClientError, EndpointConnectionError
-from voice_gateway import catalogue
-from voice_gateway.errors import AwsUnavailable, SettingsError
-from voice_gateway.model import CHINA, Catalogue, Fault, Form, Request, Template, Text, VendorTemplate, placeholders
-from voice_gateway.routing import Resting, Route, Router, mismatch, next_opening
-from voice_gateway.settings import Settings, Window, web_address, window
-from voice_gateway.vendors.base import Vendor
+from voice_gateway.model.errors import AwsUnavailable, SettingsError
+from voice_gateway.model.faults import Fault
+from voice_gateway.model.hours import CHINA, Window, next_opening
+from voice_gateway.model.message import Message, State
+from voice_gateway.model.request import Catalogue, Form, Request, Template, Text, VendorTemplate, placeholders
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import Settings, web_address, window
+from voice_gateway.sending import catalogue
+from voice_gateway.sending.routing import Resting, Route, Router, mismatch
+from voice_gateway.vendors.common.accounts import Account, Accounts
+from voice_gateway.vendors.common.base import Vendor
 
 pytestmark = pytest.mark.disable_socket
 
@@ -56,12 +61,36 @@ def filled_in(vendor: Vendor) -> Mapping[str, str] | None:
     return dict.fromkeys(vendor.credentials, "x")
 
 
+class FilledIn(Accounts):
+    """Accounts whose credentials are those that a test gives."""
+
+    def __init__(self, settings: Settings, credentials: Callable[[Vendor], Mapping[str, str] | None]) -> None:
+        super().__init__(settings, Secrets())
+        self._given = credentials
+
+    def _made(self, vendor: Vendor) -> Account:
+        account, given = super()._made(vendor), self._given
+        account.credentials = lambda *, anew=False: given(vendor)  # type: ignore[method-assign]
+        return account
+
+
+class Routes(Router):
+    """The routes of one and the same message."""
+
+    def route(  # type: ignore[override]
+        self, request: Request, template: Template | None, now: float, avoid: str | None = None
+    ) -> Route:
+        message = Message(request.message_id, State.CALLING, now, number_hash="h")
+        return super().route(request, template, message, now, avoid)
+
+
 def router(
     resting: Resting | None = None,
     credentials: Callable[[Vendor], Mapping[str, str] | None] = filled_in,
     **environ: str,
-) -> Router:
-    return Router(Settings({**ENVIRON, **environ}), credentials, resting or Resting(Clock()))
+) -> "Routes":
+    settings = Settings({**ENVIRON, **environ})
+    return Routes(settings, FilledIn(settings, credentials), resting or Resting(Clock()))
 
 
 def request(form: Form = ORDER, vendor: str | None = None) -> Request:
@@ -437,8 +466,8 @@ def test_a_setting_that_is_needed_and_absent_is_named() -> None:
 
 
 def test_where_callbacks_cannot_come_results_are_asked_for_soon() -> None:
-    assert Settings({"CALLBACK_MODE": "poll"}).question_times[:6] == (60, 120, 300, 600, 1800, 3600)
-    pushed = Settings({}).question_times
+    assert Settings({"CALLBACK_MODE": "poll"}).query_times[:6] == (60, 120, 300, 600, 1800, 3600)
+    pushed = Settings({}).query_times
     assert pushed[0] == 3600
     assert 43_200 <= pushed[-1] <= 86_400
     gaps = [later - sooner for sooner, later in pairwise(pushed)]
@@ -471,7 +500,7 @@ def parameters(**entries: Any) -> Parameters:
 
 
 def test_a_template_is_read_by_its_name() -> None:
-    loaded = catalogue.Catalogue("/stack/templates/", parameters(order_shipped=ENTRY)).load("order_shipped")
+    loaded = catalogue.TemplateCatalogue("/stack/templates/", parameters(order_shipped=ENTRY)).load("order_shipped")
     assert loaded == TEMPLATE
     assert isinstance(loaded, Template)
     assert list(loaded.vendors) == ["dxtong", "jumdata"]
@@ -480,20 +509,20 @@ def test_a_template_is_read_by_its_name() -> None:
 @pytest.mark.parametrize("name", ["Order", "a" * 65, "../secret", "a/b", "", "号", "a\n", "a.b"])
 def test_a_name_that_is_none_is_not_asked_for(name: str) -> None:
     provider = parameters()
-    fault = catalogue.Catalogue("/stack/templates/", provider).load(name)
+    fault = catalogue.TemplateCatalogue("/stack/templates/", provider).load(name)
     assert isinstance(fault, Fault)
     assert (fault.code, provider.asked) == ("unknown_template", [])
 
 
 def test_a_template_is_asked_for_once_in_a_cache_s_life() -> None:
     provider = parameters(order_shipped=ENTRY)
-    templates = catalogue.Catalogue("/stack/templates/", provider)
+    templates = catalogue.TemplateCatalogue("/stack/templates/", provider)
     assert templates.load("order_shipped") == templates.load("order_shipped") == TEMPLATE
     assert provider.asked == ["/stack/templates/order_shipped"]
 
 
 def test_a_template_that_is_not_there_is_unknown() -> None:
-    fault = catalogue.Catalogue("/stack/templates/", parameters()).load("order_shipped")
+    fault = catalogue.TemplateCatalogue("/stack/templates/", parameters()).load("order_shipped")
     assert isinstance(fault, Fault)
     assert fault.code == "unknown_template"
 
@@ -501,7 +530,7 @@ def test_a_template_that_is_not_there_is_unknown() -> None:
 def test_while_ssm_is_down_a_copy_serves_and_without_one_it_is_aws_that_failed() -> None:
     """That is no fault of the request's: it must not be rejected for it."""
     provider = parameters(order_shipped=ENTRY, other=ENTRY)
-    templates = catalogue.Catalogue("/stack/templates/", provider)
+    templates = catalogue.TemplateCatalogue("/stack/templates/", provider)
     templates.load("order_shipped")
     provider.down = True
     provider.store.clear()
@@ -516,7 +545,7 @@ def test_while_ssm_is_down_a_copy_serves_and_without_one_it_is_aws_that_failed()
      '{"text": "{order}", "vendors": {"jumdata": {"template_id": "T1001", "params": [["order"]]}}}'],
 )  # fmt: skip
 def test_a_stored_template_that_cannot_be_used_is_a_fault_and_no_crash(stored: str) -> None:
-    templates = catalogue.Catalogue("/stack/templates/", Parameters({"/stack/templates/t": stored}))
+    templates = catalogue.TemplateCatalogue("/stack/templates/", Parameters({"/stack/templates/t": stored}))
     fault = templates.load("t")
     assert isinstance(fault, Fault)
     assert fault.code == "unknown_template"

@@ -7,9 +7,9 @@ import json
 import string
 
 import pytest
-from voice_gateway import signatures
-from voice_gateway.errors import BadToken, SettingsError
-from voice_gateway.signatures import CallToken, Keyring, UnknownKey
+from voice_gateway.model.errors import BadToken, SettingsError
+from voice_gateway.platform import callback_tokens
+from voice_gateway.platform.callback_tokens import CallToken, Keyring, UnknownKey
 
 pytestmark = pytest.mark.disable_socket
 
@@ -116,10 +116,10 @@ def test_what_is_no_token_is_refused(token: str) -> None:
 
 def test_length_and_alphabet_are_looked_at_without_a_key() -> None:
     token = keyring().call_token("jumdata", CALL)
-    assert signatures.well_formed(token) == token
+    assert callback_tokens.well_formed(token) == token
     for malformed in (token + "\n", " " + token, token.replace(".", "/"), token[:19], token * 10, ""):
         with pytest.raises(BadToken):
-            signatures.well_formed(malformed)
+            callback_tokens.well_formed(malformed)
 
 
 def test_a_token_of_another_vendor_is_refused() -> None:
@@ -201,7 +201,7 @@ def test_an_empty_key_is_derived_from_the_number_key_and_its_own_id() -> None:
 
 def test_the_address_printed_for_dxtong_is_the_one_that_is_taken() -> None:
     secret = json.dumps({"keys": {"k1": OLD, "k2": NEW}, "number_key": NUMBER_KEY})
-    Keyring.from_secret(secret).check_static_token("dxtong", signatures.dxtong_token(secret))
+    Keyring.from_secret(secret).check_static_token("dxtong", Keyring.from_secret(secret).static_token("dxtong"))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voice_gateway.model import Call
-from voice_gateway.vendors.base import Exchange, HttpReply, HttpRequest
+from voice_gateway.model.call import Call
+from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 
 FOLDER = Path(__file__).parent / "payloads"
 

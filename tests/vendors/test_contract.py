@@ -13,10 +13,15 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from voice_gateway import decoding, model, vendors
-from voice_gateway.errors import NotConnected, ReplyLost, Unreadable
-from voice_gateway.model import Accepted, Catalogue, Fault, NotSent, Outcome, Refused, Template, Text, Unknown
-from voice_gateway.vendors.base import BalanceUnknown, HttpReply, HttpRequest, Vendor
+from voice_gateway import vendors
+from voice_gateway.model.call import Accepted, Call, NotSent, Outcome, Refused, Unknown
+from voice_gateway.model.errors import NotConnected, ReplyLost, Unreadable
+from voice_gateway.model.faults import Fault
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.request import Catalogue, Template, Text, VendorTemplate
+from voice_gateway.vendors.common import decoding
+from voice_gateway.vendors.common.base import BalanceUnknown, Vendor
+from voice_gateway.vendors.common.http import HttpReply, HttpRequest
 
 from tests.vendors import payloads
 from tests.vendors.payloads import Answering, Payload, answering
@@ -25,7 +30,7 @@ pytestmark = pytest.mark.disable_socket
 
 NOW = 1555378976.238
 MOBILE = "13800138000"
-ASKED = [name for name in vendors.names() if vendors.vendor(name).answers]
+ASKED = [name for name in vendors.names() if vendors.vendor(name).result_query]
 UNCERTAIN = (301, 302, 303, 307, 308, 500, 502, 503, 504)
 TEXT = "您的订单号是:{order}。已由{carrier}发出,请注意查收。"
 
@@ -62,7 +67,7 @@ def requests_of(name: str) -> dict[str, HttpRequest]:
         "submit": vendor.submit_request(payloads.largest_call(name), secret, NOW),
         "balance": vendor.balance_request(secret, NOW),
     }
-    if vendor.answers:
+    if vendor.result_query:
         found["query"] = vendor.query_request("12121212121212", MOBILE, secret, NOW)
     return found
 
@@ -81,7 +86,7 @@ def test_names_are_sorted_and_the_base_is_none_of_them() -> None:
 
 @every_vendor
 def test_every_vendor_brings_payloads_of_each_kind(name: str) -> None:
-    kinds = ["reply", "callback", "balance", *(["query"] if vendors.vendor(name).answers else [])]
+    kinds = ["reply", "callback", "balance", *(["query"] if vendors.vendor(name).result_query else [])]
     for kind in kinds:
         assert [each for each in payloads.of_kind(kind) if each.vendor == name], kind
 
@@ -93,14 +98,14 @@ def test_a_vendor_is_what_its_contract_declares(name: str) -> None:
     assert vendor.name == name
     assert [form.__name__ for form in vendor.forms] == declared["forms"]
     assert set(vendor.credentials) == set(declared["credentials"])
-    for told in ("line", "unit", "own_address", "answers"):
+    for told in ("line", "unit", "callback_per_call", "result_query"):
         assert getattr(vendor, told) == declared[told], told
 
 
 @every_vendor
 def test_a_vendor_that_cannot_be_asked_says_so(name: str) -> None:
     vendor = vendors.vendor(name)
-    if vendor.answers:
+    if vendor.result_query:
         assert vendor.query_request("1", MOBILE, credentials(name), NOW).method == "GET"
         return
     with pytest.raises(NotImplementedError):
@@ -188,7 +193,7 @@ def test_a_catalogue_entry_is_carried(name: str) -> None:
     template = Template("order_shipped", TEXT, {name: payloads.contract(name)["templates"]["good"]})
     form = Catalogue("order_shipped", {"order": "9633", "carrier": "顺丰快递"})
     call = vendors.vendor(name).carry(form, template)
-    assert isinstance(call, model.Call)
+    assert isinstance(call, Call)
     sent = vendors.vendor(name).submit_request(call, credentials(name), NOW).form or {}
     assert any("9633" in value and "顺丰快递" in value for value in sent.values())
 
@@ -205,10 +210,10 @@ def test_a_catalogue_entry_without_the_vendor_is_passed_over(name: str) -> None:
 
 @every_vendor
 def test_a_form_that_is_not_declared_is_passed_over(name: str) -> None:
-    forms = (Catalogue("t", {}), Text("1125"), model.VendorTemplate("T1001", ()))
+    forms = (Catalogue("t", {}), Text("1125"), VendorTemplate("T1001", ()))
     for form in forms:
         carried = vendors.vendor(name).carry(form, Template("t", "1125", {name: {"template_id": "T1001"}}))
-        assert isinstance(carried, model.Call) == isinstance(form, vendors.vendor(name).forms)
+        assert isinstance(carried, Call) == isinstance(form, vendors.vendor(name).forms)
 
 
 @every_vendor
@@ -358,7 +363,7 @@ def test_a_receipt_can_be_written_as_utf8(payload: Payload) -> None:
     assert json.dumps(asdict(receipt), ensure_ascii=False).encode()
 
 
-def read_callback(payload: Payload) -> model.Receipt:
+def read_callback(payload: Payload) -> Receipt:
     meaning = payload.meaning
     fields = decoding.callback(payload.body, meaning["content_type"], meaning["query"])
     return vendors.vendor(payload.vendor).read_callback(fields)
@@ -453,7 +458,7 @@ def test_a_query_that_cannot_be_asked_says_nothing(name: str, error: Exception) 
     assert asked(name, error) is None
 
 
-def asked(name: str, answer: HttpReply | Exception) -> model.Receipt | None:
+def asked(name: str, answer: HttpReply | Exception) -> Receipt | None:
     call = ("12121212121212", MOBILE, credentials(name), Answering(answer), NOW)
     return vendors.vendor(name).query(*call)
 

@@ -4,9 +4,12 @@ import hashlib
 import re
 
 import pytest
-from voice_gateway import model, vendors
-from voice_gateway.errors import Unreadable
-from voice_gateway.model import Call, Catalogue, Fault, Refused, Template, Text
+from voice_gateway import vendors
+from voice_gateway.model.call import Call, Refused
+from voice_gateway.model.errors import Unreadable
+from voice_gateway.model.faults import Fault
+from voice_gateway.model.request import Catalogue, Template, Text, VendorTemplate
+from voice_gateway.vendors.common.base import BalanceUnknown
 
 from tests.vendors import payloads
 from tests.vendors.payloads import answering
@@ -113,7 +116,7 @@ def test_section_3_5_refuses_a_balance_as_2_5_refuses_a_call(code: str, text: st
     body = f"<GetNumResult><code>{code}</code><msg>{text}</msg><num>0</num></GetNumResult>"
     refused = DXTONG.submit(Call("13800138000", CONTENT), CREDENTIALS, answering(body), NOW)
     assert isinstance(refused, Refused)
-    with pytest.raises(vendors.base.BalanceUnknown) as caught:
+    with pytest.raises(BalanceUnknown) as caught:
         DXTONG.balance(CREDENTIALS, answering(body), NOW)
     fault = caught.value.fault
     assert (fault.code, fault.vendor_code, fault.vendor_message) == (refused.code, code, text)
@@ -229,7 +232,7 @@ def test_a_value_with_a_comma_or_braces_is_only_text() -> None:
 
 
 def test_a_jumdata_template_id_is_not_carried() -> None:
-    fault = DXTONG.carry(model.VendorTemplate("T1001", ("9633",)), None)
+    fault = DXTONG.carry(VendorTemplate("T1001", ("9633",)), None)
     assert isinstance(fault, Fault)
     assert fault.code == "template_mismatch"
 

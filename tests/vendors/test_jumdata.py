@@ -5,7 +5,9 @@ import re
 
 import pytest
 from voice_gateway import vendors
-from voice_gateway.model import Call, Catalogue, Fault, Refused, Template, Text, Unknown, VendorTemplate
+from voice_gateway.model.call import Call, Refused, Unknown
+from voice_gateway.model.faults import Fault
+from voice_gateway.model.request import Catalogue, Template, Text, VendorTemplate
 
 from tests.vendors import payloads
 from tests.vendors.payloads import answering

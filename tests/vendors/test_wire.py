@@ -3,8 +3,9 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from voice_gateway import exchange, vendors
-from voice_gateway.model import Outcome, Unknown
+from voice_gateway import vendors
+from voice_gateway.model.call import Outcome, Unknown
+from voice_gateway.vendors.common import exchange
 
 from tests.vendors import payloads
 from tests.vendors.loopback import Conversation, Loopback

@@ -1,21 +1,25 @@
-"""The vendors there are: each module of this package but ``base`` is one, and its ``VENDOR`` is how it is spoken to."""
+"""How each vendor is spoken to: one module a vendor, found by its being here; ``common/`` is what they share.
+
+A vendor's module knows no settings, no state and no other vendor. Imports ``model``; only ``common/accounts.py``
+imports ``platform`` as well. Begin with ``common/base.py``, then any vendor.
+"""
 
 import pkgutil
 from functools import cache
 from importlib import import_module
 
-from voice_gateway.vendors.base import Vendor
+from voice_gateway.vendors.common.base import Vendor
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """The names of all vendors, in the alphabet's order."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    """The names of all vendors, in the alphabet's order: each module here is one."""
+    return tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 @cache
 def vendor(name: str) -> Vendor:
-    """The vendor of that name, which is one of :func:`names`."""
+    """The vendor of that name, which is one of :func:`names`: its module's ``VENDOR``."""
     module = import_module(f"{__name__}.{name}")
     assert isinstance(module.VENDOR, Vendor)  # noqa: S101 -- a promise to the type checker
     return module.VENDOR

@@ -8,26 +8,16 @@ import datetime
 import hashlib
 from typing import Any, ClassVar
 
-from voice_gateway import numbers
-from voice_gateway.decoding import Fields, field
-from voice_gateway.errors import Unreadable
-from voice_gateway.model import (
-    CHINA,
-    Accepted,
-    Call,
-    Catalogue,
-    Code,
-    Fault,
-    Form,
-    Outcome,
-    Receipt,
-    RefusalClass,
-    Template,
-    Text,
-    Unknown,
-    placeholders,
-)
-from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, said, whole
+from voice_gateway.model import mobile
+from voice_gateway.model.call import Accepted, Call, Outcome, RefusalClass, Unknown
+from voice_gateway.model.errors import Unreadable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.hours import CHINA
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.request import Catalogue, Form, Template, Text, placeholders
+from voice_gateway.vendors.common.base import Credentials, Refusals, Vendor
+from voice_gateway.vendors.common.decoding import Fields, call_id, field, integer, vendor_text
+from voice_gateway.vendors.common.http import HttpRequest
 
 _F, _N, _T, _C = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT, RefusalClass.CAP
 
@@ -93,8 +83,8 @@ class Dxtong(Vendor):
     forms: ClassVar[tuple[type, ...]] = (Catalogue, Text)
     line: ClassVar[str] = "voice"
     unit: ClassVar[str] = "calls"
-    own_address: ClassVar[bool] = False
-    answers: ClassVar[bool] = False
+    callback_per_call: ClassVar[bool] = False
+    result_query: ClassVar[bool] = False
     refusals: ClassVar[Refusals] = REFUSALS
 
     def carry(self, form: Form, template: Template | None) -> Call | Fault:
@@ -156,7 +146,7 @@ class Dxtong(Vendor):
     def read_callback(self, fields: Fields) -> Receipt:
         """Section 4.2."""
         code = field(fields, "code")
-        if whole(code) is None:
+        if integer(code) is None:
             raise Unreadable("no code")
         code = str(int(code))
         page_text, reason = RECEIPTS.get(code, ("", "unknown"))
@@ -166,10 +156,10 @@ class Dxtong(Vendor):
             delivered=code == "2",
             reason=reason,
             code=code,
-            message=said(fields, "msg") or page_text,
-            talk_seconds=whole(field(fields, "talktime")),
+            message=vendor_text(fields, "msg") or page_text,
+            talk_seconds=integer(field(fields, "talktime")),
             reported_at=_reported_at(field(fields, "report_time")),
-            mobile=numbers.normalise(field(fields, "mobilephone")),
+            mobile=mobile.normalise(field(fields, "mobilephone")),
         )
 
 

@@ -8,25 +8,14 @@ Each call carries its own callback address, which names the message.
 import hashlib
 from typing import Any, ClassVar
 
-from voice_gateway.decoding import Fields, field
-from voice_gateway.errors import Unreadable
-from voice_gateway.model import (
-    Accepted,
-    Call,
-    Catalogue,
-    Code,
-    Fault,
-    Form,
-    Outcome,
-    Receipt,
-    RefusalClass,
-    Refused,
-    Template,
-    Unknown,
-    VendorTemplate,
-    placeholders,
-)
-from voice_gateway.vendors.base import Credentials, HttpRequest, Refusals, Vendor, call_id, said, whole
+from voice_gateway.model.call import Accepted, Call, Outcome, RefusalClass, Refused, Unknown
+from voice_gateway.model.errors import Unreadable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.request import Catalogue, Form, Template, VendorTemplate, placeholders
+from voice_gateway.vendors.common.base import Credentials, Refusals, Vendor
+from voice_gateway.vendors.common.decoding import Fields, call_id, field, integer, vendor_text
+from voice_gateway.vendors.common.http import HttpRequest
 
 _F, _N, _T = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT
 
@@ -67,8 +56,8 @@ class Jumdata(Vendor):
     forms: ClassVar[tuple[type, ...]] = (Catalogue, VendorTemplate)
     line: ClassVar[str] = "voice-notify"
     unit: ClassVar[str] = "CNY"
-    own_address: ClassVar[bool] = True
-    answers: ClassVar[bool] = True
+    callback_per_call: ClassVar[bool] = True
+    result_query: ClassVar[bool] = True
     refusals: ClassVar[Refusals] = REFUSALS
 
     def carry(self, form: Form, template: Template | None) -> Call | Fault:
@@ -157,7 +146,7 @@ class Jumdata(Vendor):
         status, detail = field(fields, "callStatus"), field(fields, "callDesc")
         if status not in _STATUS:
             raise Unreadable("no callStatus")
-        message = said(fields, text_field) or _STATUS[status]
+        message = vendor_text(fields, text_field) or _STATUS[status]
         return Receipt(
             vendor=self.name,
             # The address names the message, so that a callback without its call id says enough.
@@ -165,8 +154,8 @@ class Jumdata(Vendor):
             delivered=status == "0",
             reason=None if status == "0" else FAILURES.get(detail, "unknown"),
             code=status,
-            message=f"{message} {said(fields, 'callDesc')[:16]}" if detail else message,
-            talk_seconds=whole(field(fields, "callTime")),
+            message=f"{message} {vendor_text(fields, 'callDesc')[:16]}" if detail else message,
+            talk_seconds=integer(field(fields, "callTime")),
         )
 
 

@@ -1,0 +1,111 @@
+"""The story of ``balance_check``: how much credit is left, and one message on the alarm topic for each change of state.
+
+The state of each vendor is one item of the calls table, replaced by compare and swap. What was decided but could not be
+published is published by the next check, for ``announced`` lags behind ``state``: an alarm goes out at least once, and
+twice only where two checks overlap, or one is cut off between publishing and noting it.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from voice_gateway import vendors
+from voice_gateway.credit import alarm
+from voice_gateway.credit.state import Check, amount, next_state, plain_number, to_be_announced
+from voice_gateway.model.errors import AwsUnavailable, SettingsError
+from voice_gateway.model.faults import Code
+from voice_gateway.platform import aws
+from voice_gateway.platform.observability import Record, emit, log
+from voice_gateway.platform.settings import Settings
+from voice_gateway.storage.credit import CreditState, CreditStates
+from voice_gateway.vendors.common.accounts import Account, Accounts
+from voice_gateway.vendors.common.base import BalanceUnknown, Credentials
+
+
+class BalanceCheck:
+    """Checks the credit of every vendor whose secret is filled in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        states: CreditStates,
+        accounts: Accounts,
+        alarms: aws.Topic,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._states = states
+        self._accounts = accounts
+        self._alarms = alarms
+        self._clock = clock
+
+    def check(self, record: Record) -> dict[str, Any]:
+        """``{vendor: {state, remaining, unit, threshold, error}}``.
+
+        Raises AwsUnavailable, after every vendor was tried, where a state or an alarm could not be written.
+        """
+        states: dict[str, Any] = {}
+        failed: list[str] = []
+        for name in vendors.names():
+            account = self._accounts[name]
+            try:
+                credentials = account.credentials()
+                if credentials is None:
+                    continue
+                states[name] = self._decide(self._ask(account, credentials))
+            except (AwsUnavailable, SettingsError) as error:
+                log.error("a check could not be finished", extra={"vendor": name, "why": str(error)})
+                failed.append(f"{name}: {error}")
+        record.note(states={name: state["state"] for name, state in states.items()})
+        if failed:
+            raise AwsUnavailable("; ".join(failed))
+        return states
+
+    def _ask(self, account: Account, credentials: Credentials) -> Check:
+        vendor, exchange = account.vendor, account.exchange()
+        threshold = amount(f"{vendor.name.upper()}_LOW_CREDIT", account.low_credit)
+        clear_at = threshold * self._settings.credit_clear_percent / 100
+        try:
+            try:
+                remaining = vendor.balance(credentials, exchange, self._clock())
+            except BalanceUnknown as unknown:
+                fresh = account.credentials(anew=True) if unknown.fault.code is Code.CREDENTIALS_REFUSED else None
+                if fresh is None or fresh == credentials:  # those that were refused
+                    raise
+                remaining = vendor.balance(fresh, exchange, self._clock())
+        except BalanceUnknown as unknown:
+            return Check(vendor, threshold, clear_at, fault=unknown.fault)
+        return Check(vendor, threshold, clear_at, remaining)
+
+    def _decide(self, check: Check) -> dict[str, Any]:
+        """Writes the new state, and says so where it is another. A check that was overtaken says what stands."""
+        name = check.vendor.name
+        seen = self._states.get(name)
+        new = next_state(seen, check, self._clock())
+        if not self._states.replace(name, seen, new):
+            return _told(check, self._states.get(name))
+        if check.remaining is not None:
+            credit = Record()
+            credit.count("Credit", float(check.remaining))
+            emit("balance_check", credit, vendor=name)
+        if to_be_announced(new):
+            self._announce(check, new)
+            written = {"revision": seen.get("revision", 0) + 1}
+            if not self._states.replace(name, written, {**new, "announced": new["state"]}):
+                log.warning("another check was quicker", extra={"vendor": name})
+        return _told(check, new)
+
+    def _announce(self, check: Check, new: CreditState) -> None:
+        content = alarm.content(self._settings.stack, check, new)
+        self._alarms.publish(json.dumps(content, ensure_ascii=False), alarm.attributes(content))
+
+
+def _told(check: Check, state: CreditState) -> dict[str, Any]:
+    return {
+        "state": state.get("state", "unknown"),
+        "remaining": state.get("remaining"),
+        "unit": check.vendor.unit,
+        "threshold": plain_number(check.threshold),
+        "error": check.fault.as_dict() if check.fault else None,
+    }

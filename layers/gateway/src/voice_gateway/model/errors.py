@@ -1,0 +1,38 @@
+"""What can go wrong. What a vendor answered is no exception but an outcome: see ``call.py``."""
+
+
+class GatewayError(Exception):
+    """The root of what the gateway itself raises. Its text never holds a secret, a token, a number or a text."""
+
+
+class SettingsError(GatewayError):
+    """The deployment is set up wrongly."""
+
+    def __init__(self, name: str, rule: str) -> None:
+        super().__init__(f"{name} {rule}")
+        self.name = name
+        self.rule = rule
+
+
+class AwsUnavailable(GatewayError):
+    """AWS did not do what was asked; for a write, nobody knows whether it was applied."""
+
+
+class TryLater(GatewayError):
+    """Nothing was rung, and the same message may be handed over again. The text is its result, as JSON."""
+
+
+class BadToken(GatewayError):
+    """A callback's token is absent, malformed, forged or expired."""
+
+
+class Unreadable(GatewayError):
+    """What a vendor sent is not what its page describes."""
+
+
+class NotConnected(GatewayError):
+    """No connection to the vendor was made, so nothing was sent."""
+
+
+class ReplyLost(GatewayError):
+    """A connection was made, and no whole reply came back: the vendor may have acted, or not."""

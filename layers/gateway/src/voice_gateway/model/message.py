@@ -1,0 +1,88 @@
+"""A message as the calls table holds it, and the states that it goes through (docs/architecture.md)."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from voice_gateway.model.request import OnUnknown
+
+LEASE_SECONDS = 55.0
+"""How long a sender holds a message: longer than ``send`` can run, so a lease that is over belongs to nobody alive."""
+
+
+class State(StrEnum):
+    """What the calls table holds of a message; the transitions are in docs/protocol.md."""
+
+    DUE = "due"
+    """Kept until a vendor's hours begin."""
+    RELEASED = "released"
+    """Provably not rung; whoever hands the message over again may ring."""
+    CALLING = "calling"
+    """One sender holds a lease and is ringing."""
+    ACCEPTED = "accepted"
+    """The vendor has it; no receipt yet."""
+    UNKNOWN = "unknown"
+    """Handed over, and nobody can say whether the vendor took it."""
+    DELIVERED = "delivered"
+    """Rung, answered, read out."""
+    FAILED = "failed"
+    """Tried by the vendor without success."""
+    REJECTED = "rejected"
+    """Never rung: refused."""
+    EXPIRED = "expired"
+    """Never rung: its time ran out."""
+
+
+FINAL = frozenset({State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED})
+
+PUBLIC_STATUS = {State.DUE: "deferred", State.RELEASED: "deferred", State.CALLING: "submitting"}
+"""Where a result's ``status`` differs from the state (docs/using.md)."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as the calls table holds it: one item, ``MSG#<id>``.
+
+    Times are epoch seconds, lease and ``called_at`` with a fraction. ``request`` is the normalised request as JSON, by
+    which a deferred message is sent and an unknown one redialled. ``receipts`` are the distinct receipts that came, as
+    canonical JSON, the first of which stands. After a redial ``called_at`` is still when the first call was made, by
+    ``earlier_vendor``. ``asked`` is when ``sweep`` handed an unknown message over, or counted an accepted one as
+    unanswered. ``unlinked`` counts receipts for its number that nobody could attribute.
+    """
+
+    message_id: str
+    state: State
+    updated_at: float
+    fingerprint: str = ""
+    request: str = field(default="", repr=False)
+    number_hash: str | None = None
+    template: str | None = None
+    notify_data: str | None = field(default=None, repr=False)
+    on_unknown: OnUnknown = "stop"
+    vendor: str | None = None
+    attempt: str | None = None
+    lease: float | None = None
+    called_at: float | None = None
+    earlier_vendor: str | None = None
+    redialled_at: float | None = None
+    call_id: str | None = None
+    linked_by: str | None = None
+    reason: str | None = None
+    receipt: dict[str, Any] | None = None
+    receipts: frozenset[str] = frozenset()
+    error: dict[str, Any] | None = None
+    redials: int = 0
+    deferred_until: float | None = None
+    expires_at: float | None = None
+    unlinked: int = 0
+    asked: int = 0
+    look_at: float | None = None
+    ttl: int | None = None
+    dry_run: bool = False
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    def but(self, **changes: Any) -> "Message":
+        return replace(self, **changes)

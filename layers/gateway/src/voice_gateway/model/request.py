@@ -1,0 +1,129 @@
+"""What a caller asks for, checked and normalised (docs/using.md), and the catalogue's templates."""
+
+import datetime
+import hashlib
+import json
+import re
+import string
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
+MESSAGE_ID_RULE = "1-128 of A-Z, a-z, 0-9 and . _ : -"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A template's name in the gateway's own catalogue, and its named values."""
+
+    template: str
+    params: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text itself: dxtong's form."""
+
+    content: str
+
+
+@dataclass(frozen=True)
+class VendorTemplate:
+    """A vendor's template id and a list of values: jumdata's form."""
+
+    template_id: str
+    params: tuple[str, ...] = ()
+
+
+Form = Catalogue | Text | VendorTemplate
+OnUnknown = Literal["stop", "redial_once"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asks for (docs/using.md), checked and normalised; defaults are not filled in."""
+
+    message_id: str
+    mobile: str = field(repr=False)
+    form: Form = field(repr=False)
+    vendor: str | None = None
+    play_times: int | None = None
+    notify_data: str | None = field(default=None, repr=False)
+    on_unknown: OnUnknown | None = None
+    expires_at: datetime.datetime | None = None
+    dry_run: bool = False
+
+    @property
+    def callee(self) -> str:
+        """The last four digits: what a log line may show of the number."""
+        return self.mobile[-4:]
+
+    @property
+    def template(self) -> str | None:
+        """The name of the catalogue's template, if it asks for one."""
+        return self.form.template if isinstance(self.form, Catalogue) else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells a reused id from a replay: over the normalised request without ``message_id`` and ``dry_run``."""
+        return digest(self._fields())
+
+    def to_json(self) -> str:
+        """The normalised request as JSON, which can be read again: a deferred message is sent by it."""
+        return json.dumps({**self._fields(), "message_id": self.message_id}, ensure_ascii=False)
+
+    def _fields(self) -> dict[str, Any]:
+        """Without ``message_id`` and ``dry_run``; what was absent stays absent."""
+        form: dict[str, Any]
+        match self.form:
+            case Catalogue(template, params):
+                form = {"template": template, "params": params}
+            case Text(content):
+                form = {"content": content}
+            case VendorTemplate(template_id, values):
+                form = {"template_id": template_id, "params": list(values)}
+        fields = {
+            "mobile": self.mobile,
+            **form,
+            "vendor": self.vendor,
+            "play_times": self.play_times,
+            "notify_data": self.notify_data,
+            "on_unknown": self.on_unknown,
+            "expires_at": self.expires_at and self.expires_at.isoformat(),
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def valid_message_id(raw: Any) -> str | None:
+    """A message id, or None where it cannot be one."""
+    return raw if isinstance(raw, str) and _MESSAGE_ID.fullmatch(raw) else None
+
+
+def digest(fields: Any) -> str:
+    """A fingerprint of a request's fields, in any order."""
+    try:
+        canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, default=str)
+    except RecursionError:  # only a bad request is nested like that
+        canonical = "nested too deeply"
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Template:
+    """One catalogue entry: the text, and what each vendor that can carry it calls it, in routing order."""
+
+    name: str
+    text: str
+    vendors: dict[str, dict[str, Any]]
+
+
+def placeholders(text: str) -> set[str]:
+    """The names in braces of a template's text. Raises ValueError where braces hold anything but a name."""
+    names = set()
+    for _, name, spec, conversion in string.Formatter().parse(text):
+        if name is None:
+            continue
+        if spec or conversion or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
+            raise ValueError("braces must hold a name; {{ and }} are literal braces")
+        names.add(name)
+    return names

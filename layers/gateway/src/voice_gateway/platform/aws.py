@@ -1,0 +1,64 @@
+"""The one boto3 session, its clients made once each, when first needed; and what of their errors matters here."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from voice_gateway.model.errors import AwsUnavailable
+
+# Three tries of at most three seconds: AWS's own hiccups are ridden out well inside every function's timeout.
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=2)
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of an AWS service, by boto3's name of it."""
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+
+
+@contextmanager
+def reaching(service: str) -> Iterator[None]:
+    """Turns whatever boto3 raises into AwsUnavailable, whose text names the error and nothing of the request."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "ClientError")
+        raise AwsUnavailable(f"{service}: {code}") from None
+    except (BotoCoreError, ResponseParserError) as error:
+        raise AwsUnavailable(f"{service}: {type(error).__name__}") from None
+
+
+# What SQS and SNS refuse, though JSON and DynamoDB may bring it: one such character would stop a result for good.
+_REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+def transportable(text: str) -> str:
+    """The text as queues and topics take it."""
+    return _REFUSED.sub("\ufffd", text)
+
+
+class Topic:
+    """An SNS topic to publish to."""
+
+    def __init__(self, arn: str) -> None:
+        self._arn = arn
+
+    def publish(self, message: str, attributes: dict[str, dict[str, str]] | None = None) -> None:
+        """Raises AwsUnavailable."""
+        with reaching("sns"):
+            client("sns").publish(
+                TopicArn=self._arn, Message=transportable(message), MessageAttributes=attributes or {}
+            )
+
+
+def send_to_queue(url: str, body: str) -> None:
+    """Puts a text into an SQS queue. Raises AwsUnavailable."""
+    with reaching("sqs"):
+        client("sqs").send_message(QueueUrl=url, MessageBody=transportable(body))

@@ -1,0 +1,103 @@
+"""The story of the callbacks: verify, read, settle, and only then acknowledge (docs/protocol.md, Receipts).
+
+Whoever does not hold a token of ours costs no request to AWS and learns nothing; whatever comes with one is never lost:
+it goes to the table, else to the outbox, and what cannot be read goes to the dead letters as it came.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from voice_gateway import vendors
+from voice_gateway.model.errors import AwsUnavailable, BadToken, SettingsError
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.platform.callback_tokens import CallbackKeys, CallToken, Keyring
+from voice_gateway.platform.observability import Record, log
+from voice_gateway.platform.settings import Settings
+from voice_gateway.receipts.http import HttpResponse, Pushed, response
+from voice_gateway.receipts.reading import receipts
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.receipts.verifying import Verifier
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.outbox import Outbox
+
+LARGEST_BODY = 65536
+"""Bytes of a callback's body, decoded."""
+
+
+class Callbacks:
+    """Takes one vendor's callbacks."""
+
+    def __init__(
+        self,
+        vendor: str,
+        settings: Settings,
+        keys: CallbackKeys,
+        settling: Settling,
+        outbox: Outbox,
+        dead_letters: DeadLetters,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._vendor = vendors.vendor(vendor)
+        self._settings = settings
+        self._verifier = Verifier(self._vendor, keys)
+        self._settling = settling
+        self._outbox = outbox
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    def receive(self, event: dict[str, Any], record: Record) -> HttpResponse:
+        """Answers one HTTP request of API Gateway's proxy integration. Never raises: the vendor pushes again on 500."""
+        now, pushed = self._clock(), Pushed(event)
+        record.note(vendor=self._vendor.name)
+        try:
+            keyring, token = self._verifier.verified(pushed.token, now)
+        except BadToken as error:
+            record.note(refused=str(error))
+            record.count("BadToken")
+            return response(404)
+        except (AwsUnavailable, SettingsError) as error:
+            return self._not_kept("the callback key could not be read", error, record)
+        if token is not None:
+            record.note(message_id=token.message_id)
+        if len(pushed.body) > LARGEST_BODY:
+            record.count("TooLarge")
+            return response(413)
+        try:
+            self._keep(pushed, keyring, token, now, record)
+        except AwsUnavailable as error:
+            return self._not_kept("a callback could not be kept", error, record)
+        return response(200, self._vendor.acknowledgement, self._vendor.acknowledgement_type)
+
+    def _keep(self, pushed: Pushed, keyring: Keyring, token: CallToken | None, now: float, record: Record) -> None:
+        """Keeps every receipt in it. Raises AwsUnavailable where neither table nor queue took one."""
+        found, unreadable = receipts(self._vendor, pushed, keyring.number_hash)
+        if unreadable is not None:
+            record.count("Unreadable")
+            self._dead_letters.keep(
+                f"unreadable callback of {self._vendor.name}: {unreadable}",
+                {"message_id": token and token.message_id, **pushed.as_it_came()},
+            )
+        for receipt in found:
+            self._settle(receipt, token, now, record)
+
+    def _settle(self, receipt: Receipt, token: CallToken | None, now: float, record: Record) -> None:
+        record.note(call_id=receipt.call_id, code=receipt.code, reason=receipt.reason, status=str(receipt.state))
+        ttl = int(now) + self._settings.retention_seconds
+        try:
+            if token is not None:
+                settled = self._settling.of_message(token.message_id, receipt, "token", now)
+            else:
+                settled = self._settling.of_call_id(receipt, ttl, now, now)
+        except AwsUnavailable:
+            self._outbox.keep_receipt(receipt, token.message_id if token else None, ttl, now)
+            record.note(receipt="outbox")
+            return
+        record.note(receipt=str(settled))
+        record.count(f"Receipt{settled.title()}")
+
+    @staticmethod
+    def _not_kept(what: str, error: Exception, record: Record) -> HttpResponse:
+        log.error(what, extra={"why": str(error)})
+        record.count("NotKept")
+        return response(500)

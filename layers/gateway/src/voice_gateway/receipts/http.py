@@ -1,0 +1,52 @@
+"""A request of API Gateway's proxy integration, as far as a callback needs it, and the response to one."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+HttpResponse = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a vendor pushed. Read bit by bit: of a request without a good token no more than that is looked at."""
+
+    event: dict[str, Any]
+
+    @property
+    def token(self) -> str:
+        """The last part of the path."""
+        return (self.event.get("pathParameters") or {}).get("token") or ""
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body as it was sent, byte for byte."""
+        sent = self.event.get("body") or ""
+        if not self.event.get("isBase64Encoded"):
+            return str(sent).encode("utf-8", "surrogatepass")
+        try:
+            return base64.b64decode(sent, validate=True)
+        except (binascii.Error, ValueError):
+            return str(sent).encode("utf-8", "surrogatepass")
+
+    @property
+    def query(self) -> str:
+        """The query string, built again from API Gateway's parsed parameters."""
+        return urlencode(self.event.get("queryStringParameters") or {}, errors="replace")
+
+    @property
+    def content_type(self) -> str:
+        headers = self.event.get("headers") or {}
+        return next((str(value) for name, value in headers.items() if name.lower() == "content-type"), "")
+
+    def as_it_came(self) -> dict[str, str]:
+        """All of it that may be looked at later, the token left out."""
+        body = base64.b64encode(self.body).decode()
+        return {"content_type": self.content_type, "query": self.query, "body_base64": body}
+
+
+def response(status: int, text: str = "", text_type: str = "text/plain; charset=utf-8") -> HttpResponse:
+    return {"statusCode": status, "headers": {"Content-Type": text_type}, "body": text}

@@ -1,0 +1,49 @@
+"""What a callback says: its receipts, one or several, each read for itself."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from voice_gateway.model.errors import Unreadable
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.receipts.http import Pushed
+from voice_gateway.vendors.common import decoding
+from voice_gateway.vendors.common.base import Vendor
+from voice_gateway.vendors.common.decoding import Fields
+
+
+def receipts(
+    vendor: Vendor, pushed: Pushed, hash_number: Callable[[str], str]
+) -> tuple[list[Receipt], Unreadable | None]:
+    """The receipts that can be read, and why the first of the others cannot.
+
+    ``hash_number`` gives what stands for a number in keys.
+    """
+    found: list[Receipt] = []
+    unreadable: Unreadable | None = None
+    for each in _entries(vendor, pushed):
+        try:
+            if isinstance(each, Unreadable):
+                raise each
+            receipt = vendor.read_callback(each)
+            if not (receipt.call_id or vendor.callback_per_call):
+                raise Unreadable("no call id")
+        except Unreadable as error:
+            unreadable = unreadable or error
+            continue
+        rhash = hash_number(receipt.mobile) if receipt.mobile else None
+        found.append(replace(receipt, number_hash=rhash))
+    return found, unreadable
+
+
+def _entries(vendor: Vendor, pushed: Pushed) -> list[Fields | Unreadable]:
+    try:
+        objects = decoding.callbacks(pushed.body, pushed.content_type, pushed.query)
+    except Unreadable as error:
+        return [error]
+    entries: list[Fields | Unreadable] = []
+    for each in objects:
+        try:
+            entries += vendor.entries(each)
+        except Unreadable as error:
+            entries.append(error)
+    return entries

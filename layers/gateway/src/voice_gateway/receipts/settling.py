@@ -1,0 +1,126 @@
+"""What becomes of a receipt: it settles its message, is kept beside the one that did, or waits for a message.
+
+Used by the callbacks, by the sender (a receipt may be quicker than the vendor's reply) and by the sweep, which applies
+what the other two could not write. The first receipt stands.
+"""
+
+from enum import StrEnum
+
+from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.message import Message
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.platform.observability import log
+from voice_gateway.storage.call_ids import CallId, CallIdChanged, CallIds
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.messages import MessageChanged, Messages
+
+
+class Settled(StrEnum):
+    """What became of a receipt."""
+
+    SETTLED = "settled"
+    DUPLICATE = "duplicate"
+    LATER = "later"
+    """Kept beside the one that stands."""
+    WAITING = "waiting"
+    """No message is known for its call id yet."""
+    MISMATCH = "mismatch"
+    """Its number is not the message's: kept, not applied."""
+    GONE = "gone"
+    """The message is no longer there: kept as a dead letter."""
+
+
+class Settling:
+    """Applies receipts. ``dead_letters`` is only needed where receipts come in. Every method raises AwsUnavailable."""
+
+    def __init__(self, messages: Messages, call_ids: CallIds, dead_letters: DeadLetters | None = None) -> None:
+        self._messages = messages
+        self._call_ids = call_ids
+        self._dead_letters = dead_letters
+
+    def of_message(self, message_id: str, receipt: Receipt, linked_by: str, now: float) -> Settled:
+        """A receipt whose message is known."""
+        try:
+            self._messages.settle(message_id, receipt, linked_by, now)
+        except MessageChanged as changed:
+            return self._beside(message_id, changed.message, receipt)
+        return Settled.SETTLED
+
+    def of_call_id(self, receipt: Receipt, ttl: int, now: float, came_at: float) -> Settled:
+        """A receipt that names its call id: written there first, then applied, or marked as waiting.
+
+        It waits since ``came_at``, even if it lay in the outbox meanwhile.
+        """
+        call = self._call_ids.record_receipt(receipt, ttl)
+        if call.message is None and receipt.message_id:
+            call = self._linked_by_own_id(call, receipt, receipt.message_id)
+        if call.message is None:
+            try:
+                self._call_ids.mark_waiting(call, now, came_at)
+            except CallIdChanged as changed:
+                call = changed.call_id
+            else:
+                return Settled.WAITING
+        return self.apply(call, now, only=receipt)
+
+    def apply(self, call: CallId, now: float, *, linked_by: str = "call_id", only: Receipt | None = None) -> Settled:
+        """Applies the receipts of a call id whose message is known: the first one settles, the others are kept beside.
+
+        One for another number than the message's is kept where it is, and not applied. ``only`` names the one that came
+        just now, where the others are known to be there.
+        """
+        if call.message is None:
+            return Settled.WAITING
+        fitting = call.fitting
+        if not fitting or (only and not call.fits(only)):
+            log.warning(
+                "a receipt's number is not its message's",
+                extra={"message_id": call.message, "vendor": call.vendor, "call_id": call.call_id},
+            )
+            return Settled.MISMATCH
+        settled = self.of_message(call.message, fitting[0], linked_by, now)
+        for other in [only] if only else fitting[1:]:
+            if other != fitting[0]:
+                settled = self.of_message(call.message, other, linked_by, now)
+        return settled
+
+    def link(self, message: Message, vendor: str, call_id: str, now: float) -> Message | None:
+        """Says whose call id it is, and applies a receipt that was quicker: then the message as it is now.
+
+        None where no receipt was there, so that the call's outcome is still to be written.
+        """
+        try:
+            call = self._call_ids.link(vendor, call_id, message)
+        except CallIdChanged:
+            log.error("a call id is another message's already", extra={"message_id": message.message_id})
+            return None
+        if not call.fitting:
+            return None
+        self.apply(call, now)
+        return self._messages.get(message.message_id)
+
+    def _linked_by_own_id(self, call: CallId, receipt: Receipt, message_id: str) -> CallId:
+        """A vendor that echoes our own id says whose call it is; the number must be that message's all the same."""
+        message = self._messages.get(message_id)
+        ours = message is not None and receipt.vendor in {message.vendor, message.earlier_vendor}
+        if message is None or not ours or (receipt.number_hash or message.number_hash) != message.number_hash:
+            log.warning("a receipt echoes an id that is not its message's", extra={"message_id": message_id})
+            return call
+        try:
+            return self._call_ids.link(receipt.vendor, call.call_id, message)
+        except CallIdChanged as changed:
+            return changed.call_id
+
+    def _beside(self, message_id: str, message: Message | None, receipt: Receipt) -> Settled:
+        if message is None:
+            if self._dead_letters is None:
+                raise AwsUnavailable("a message vanished while it was being sent")
+            self._dead_letters.keep("no such message", {"message_id": message_id, "receipt": receipt.text})
+            return Settled.GONE
+        if receipt.text in message.receipts:
+            return Settled.DUPLICATE
+        try:
+            self._messages.keep_later(message_id, receipt)
+        except MessageChanged:
+            log.warning("no room for another receipt", extra={"message_id": message_id})
+        return Settled.LATER

@@ -1,0 +1,90 @@
+"""The template catalogue: one SSM parameter a template, cached 5 minutes (docs/using.md)."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
+from botocore.exceptions import ClientError
+
+from voice_gateway import vendors
+from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.request import Template, placeholders
+from voice_gateway.platform import aws
+
+MAX_AGE = 300
+"""Seconds that a template is taken from the cache."""
+_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_LARGEST = 4096
+"""Bytes of a standard SSM parameter."""
+
+Load = Callable[[str], Template | Fault]
+
+
+class TemplateCatalogue:
+    """Reads templates by name. One a process."""
+
+    def __init__(self, prefix: str, provider: SSMProvider | None = None) -> None:
+        self._prefix = prefix
+        self._provider = provider
+        self._copies: dict[str, str] = {}
+
+    def load(self, name: str) -> Template | Fault:
+        """The template, or an ``unknown_template`` fault. Raises AwsUnavailable without SSM and copy."""
+        if not _NAME.fullmatch(name):
+            return Fault(Code.UNKNOWN_TEMPLATE, "template: a name is 1-64 of a-z, 0-9, _ and -")
+        stored = self._text(name)
+        if stored is None:
+            return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is not in the catalogue")
+        try:
+            content = json.loads(stored)
+            check_template(name, content)
+        except (ValueError, RecursionError) as error:
+            return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is stored, but cannot be used: {error}")
+        return Template(name, content["text"], content["vendors"])
+
+    def _text(self, name: str) -> str | None:
+        try:
+            if self._provider is None:
+                self._provider = SSMProvider(boto3_client=aws.client("ssm"))
+            self._copies[name] = str(self._provider.get(self._prefix + name, max_age=MAX_AGE))
+        except GetParameterError as error:
+            cause = error.__context__  # Powertools keeps what SSM said as the context only
+            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ParameterNotFound":
+                return None
+            if name not in self._copies:
+                raise AwsUnavailable("ssm: a template could not be read") from None
+        return self._copies[name]
+
+
+def check_template(name: str, value: Any) -> list[str]:
+    """Checks one catalogue entry, ``{"text": …, "vendors": {vendor: {…}}}``; returns warnings.
+
+    Raises ValueError, whose text lists every fault, where some vendor that it names could never carry it.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name is 1-64 of a-z, 0-9, _ and -")
+    if not isinstance(value, dict) or set(value) != {"text", "vendors"}:
+        raise ValueError("must be an object with text and vendors, and nothing else")
+    text, carriers = value["text"], value["vendors"]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("text must be a text")
+    placeholders(text)
+    if not isinstance(carriers, dict) or not carriers:
+        raise ValueError("vendors must name at least one vendor")
+    faults, warnings = [], []
+    for carrier, own in carriers.items():
+        if carrier not in vendors.names() or not isinstance(own, dict):
+            faults.append(f"vendors.{carrier}: must be one of {', '.join(vendors.names())}, with an object")
+            continue
+        wrong, doubtful = vendors.vendor(carrier).check_template(text, own)
+        faults += [f"vendors.{carrier}: {fault}" for fault in wrong]
+        warnings += [f"vendors.{carrier}: {warning}" for warning in doubtful]
+    if len(json.dumps(value, ensure_ascii=False).encode()) > _LARGEST:
+        faults.append(f"is larger than {_LARGEST} bytes, the most that a parameter holds")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return warnings

@@ -1,0 +1,213 @@
+"""May we ring? The claim, and what a message that is there already answers (docs/protocol.md, Sending, step 2).
+
+Only the holder of a fresh claim may ring. It is one conditional write: of two senders one wins, and the other learns
+what is there.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.message import LEASE_SECONDS, Message, State
+from voice_gateway.platform.observability import Invocation
+from voice_gateway.platform.settings import Settings
+from voice_gateway.sending.planning import NothingRung, Plan, Planner, expired
+from voice_gateway.sending.routing import Carrier
+from voice_gateway.storage.calls_table import CallsTable
+from voice_gateway.storage.messages import MessageChanged
+
+_MOVED = (
+    *("state", "attempt", "lease", "look_at", "vendor", "called_at", "error", "deferred_until"),
+    *("redials", "earlier_vendor", "redialled_at", "asked", "request", "updated_at"),
+)
+"""What taking a stored message over changes."""
+
+REDIAL_MARK_SECONDS = 600
+"""How long ``sweep``'s mark lets ``send`` redial: longer than the topic's and Lambda's own retries take."""
+TOO_LITTLE_TIME = "too little time was left to call and to write down what came of it"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The message as it is now. With ``carriers`` it is this invocation's own, to be rung by them in order.
+
+    Without, nobody is rung; ``replayed`` says that the message was there already.
+    """
+
+    message: Message
+    carriers: tuple[Carrier, ...] = ()
+    replayed: bool = False
+
+
+class Claims:
+    """Claims messages. Everything here raises NothingRung where AWS fails."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: CallsTable,
+        planner: Planner,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._messages = table.messages
+        self._quotas = table.quotas
+        self._planner = planner
+        self._clock = clock
+
+    def claim(self, plan: Plan, invocation: Invocation) -> Claim:
+        """Puts the message as planned where there is none, else goes by what is there."""
+        for _ in range(3):
+            self._time_left(plan, plan.message, invocation)
+            planned = as_planned(plan, self._clock())
+            if planned.dry_run:
+                return Claim(planned)
+            try:
+                with _nothing_rung(planned, claimed=True):
+                    self._messages.put_new(planned)
+                    if plan.stale:
+                        self._quotas.renew(plan.carriers[0].quota, self._clock())
+            except MessageChanged as changed:
+                seen = changed.message
+                if seen is None:
+                    continue
+                if not _mine(seen, planned):
+                    try:
+                        return self._claim_stored(seen, plan, invocation)
+                    except MessageChanged:
+                        continue  # somebody else was quicker: look again
+            return Claim(planned, plan.carriers)
+        raise NothingRung(plan.message, "the message is being changed by others")
+
+    def reject(self, message: Message) -> Claim:
+        """Stores a message that was refused before anything could be planned, where its id is still free."""
+        try:
+            with _nothing_rung(message):
+                self._messages.put_new(message)
+        except MessageChanged as changed:
+            seen = changed.message
+            if seen is not None and seen.fingerprint != message.fingerprint:
+                return self._conflict(seen)
+            return Claim(seen or message, replayed=seen is not None and seen.attempt != message.attempt)
+        return Claim(message)
+
+    def _claim_stored(self, seen: Message, plan: Plan, invocation: Invocation) -> Claim:
+        """A message of this id is there already. Raises MessageChanged where it no longer is as it was seen."""
+        now = self._clock()
+        if seen.fingerprint != plan.message.fingerprint:
+            return self._conflict(seen)
+        if seen.state is State.CALLING:
+            return self._leased(seen, now)
+        waits = seen.state is State.RELEASED or (seen.state is State.DUE and (seen.deferred_until or 0) <= now)
+        redial = _redial_due(seen, now)
+        if not (waits or redial):
+            return Claim(seen, replayed=True)
+        attempt = plan.message.attempt
+        with _nothing_rung(seen):
+            plan = self._plan_again(seen, plan, now, redial=redial)
+        if redial and not plan.rings:
+            return Claim(seen, replayed=True)
+        self._time_left(plan, seen, invocation)
+        return Claim(self._take_over(seen, plan, attempt, now, redial=redial), plan.carriers)
+
+    def _take_over(self, seen: Message, plan: Plan, attempt: str | None, now: float, *, redial: bool) -> Message:
+        """Raises MessageChanged."""
+        moved = as_planned(plan, now, seen.but(attempt=attempt))
+        if redial:
+            # A receipt of the first call is told by who made that call, and when.
+            moved = moved.but(
+                redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
+            )
+        with _nothing_rung(moved, claimed=True):
+            if plan.stale:
+                self._quotas.renew(plan.carriers[0].quota, self._clock())
+            try:
+                return self._messages.take_over(seen, {name: _stored(getattr(moved, name)) for name in _MOVED})
+            except MessageChanged as changed:
+                if changed.message is None or not _mine(changed.message, moved):
+                    raise
+                return changed.message  # our own write, whose reply was lost
+
+    def _plan_again(self, seen: Message, plan: Plan, now: float, *, redial: bool) -> Plan:
+        """The stored message decides on expiry; a redial counts on its own, and tries another vendor first."""
+        if seen.expires_at is not None and seen.expires_at <= now:
+            return expired(plan.request, seen)
+        if redial:
+            return self._planner.plan(plan.request, seen.but(redials=1), now, avoid=seen.vendor)
+        return plan if plan.rings else self._planner.plan(plan.request, seen, now)
+
+    def _leased(self, seen: Message, now: float) -> Claim:
+        """Somebody was ringing: where the lease is over, nobody can say any more whether the phone was rung."""
+        if (seen.lease or 0) > now:
+            fault = Fault(Code.IN_PROGRESS, "another invocation is handing this message over", seen.vendor)
+            return Claim(seen.but(error=fault.as_dict()), replayed=True)
+        with _nothing_rung(seen):
+            return Claim(self._messages.give_up(seen, self._clock()), replayed=True)
+
+    def _conflict(self, seen: Message) -> Claim:
+        """The stored message stays as it is, and nothing of it is told."""
+        fault = Fault(Code.CONFLICT, "message_id: another request was stored under this id")
+        return Claim(Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict()))
+
+    def _time_left(self, plan: Plan, message: Message, invocation: Invocation) -> None:
+        if plan.rings and not message.dry_run and invocation.remaining() < self._settings.seconds_for_a_call:
+            raise NothingRung(message, TOO_LITTLE_TIME)
+
+
+@contextmanager
+def _nothing_rung(message: Message, *, claimed: bool = False) -> Iterator[None]:
+    """Turns AwsUnavailable into NothingRung."""
+    try:
+        yield
+    except AwsUnavailable as error:
+        raise NothingRung(message, str(error), claimed) from None
+
+
+def as_planned(plan: Plan, now: float, seen: Message | None = None) -> Message:
+    """The message as the plan has it: the one that the plan is for, or that which was seen in its place."""
+    message = seen or plan.message
+    rings = plan.rings
+    look_at = {State.CALLING: now + LEASE_SECONDS, State.DUE: plan.deferred_until}.get(plan.state)
+    state = plan.state
+    if message.dry_run:  # as it would be at hand-over
+        state = {State.CALLING: State.ACCEPTED, State.EXPIRED: State.REJECTED}.get(state, state)
+    return message.but(
+        state=state,
+        vendor=plan.carriers[0].vendor.name if rings else plan.error.vendor if plan.error else None,
+        lease=now + LEASE_SECONDS if rings else None,
+        called_at=now if rings else message.called_at,
+        look_at=look_at,
+        error=plan.error.as_dict() if plan.error else None,
+        deferred_until=plan.deferred_until,
+        # What will never be sent again needs no number and no text.
+        request=message.request if rings or plan.state is State.DUE else "",
+        updated_at=now,
+    )
+
+
+def _redial_due(seen: Message, now: float) -> bool:
+    """Whether an unknown message is to be rung once more, as its caller asked for.
+
+    ``sweep`` decides when, for it alone looks whether a receipt is waiting for that number: it leaves a mark.
+    """
+    return (
+        seen.state is State.UNKNOWN
+        and seen.on_unknown == "redial_once"
+        and seen.redials == 0
+        and seen.asked > now - REDIAL_MARK_SECONDS
+        and (seen.expires_at is None or seen.expires_at > now)
+    )
+
+
+def _mine(seen: Message, written: Message) -> bool:
+    """Whether what is there is what this invocation wrote, and only the reply was lost."""
+    return seen.attempt == written.attempt and seen.state is written.state
+
+
+def _stored(value: Any) -> Any:
+    """An empty text is stored as no attribute."""
+    return None if value == "" else value

@@ -1,0 +1,133 @@
+"""What came of a call, written down: in the table, else in the outbox, under the protocol's conditions.
+
+Each way out of a call leaves a state behind that says what is known, and no more (docs/protocol.md, Sending, step 5).
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.message import Message, State
+from voice_gateway.platform.observability import log
+from voice_gateway.platform.settings import Settings
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.storage.calls_table import CallsTable
+from voice_gateway.storage.messages import MessageChanged
+from voice_gateway.storage.outbox import Outbox
+from voice_gateway.vendors.common.base import Vendor
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What came of ringing: ``state`` is the one to be written, ``fault`` why it is not ``accepted``."""
+
+    message: Message
+    state: State
+    fault: Fault | None = None
+    vendor: Vendor | None = None
+    call_id: str = ""
+
+
+class Recorder:
+    """Writes outcomes. Each method returns the message as it then is: a receipt may have been quicker, and stands."""
+
+    def __init__(
+        self, settings: Settings, table: CallsTable, outbox: Outbox, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._messages = table.messages
+        self._outbox = outbox
+        self._clock = clock
+        self._settling = Settling(table.messages, table.call_ids)
+
+    def record(self, rung: Rung) -> Message:
+        """Writes one of the four outcomes of a call."""
+        if rung.vendor:
+            return self._accepted(rung.message, rung.vendor, rung.call_id)
+        assert rung.fault  # noqa: S101 -- a promise to the type checker: only an accepted call has none
+        if rung.state is State.UNKNOWN:
+            return self._unknown(rung.message, rung.fault)
+        if rung.message.redials:
+            return self._redial_rang_nobody(rung.message, rung.fault, undone=rung.state is State.RELEASED)
+        changes = {"error": rung.fault.as_dict(), "updated_at": self._clock()}
+        if rung.state is State.RELEASED:
+            return self._write(rung.message, State.RELEASED, changes | {"look_at": rung.message.expires_at})
+        return self._write(rung.message, State.REJECTED, changes | {"vendor": rung.fault.vendor, "look_at": None})
+
+    def undo(self, claimed: Message, fault: Fault) -> None:
+        """Undoes a claim of which nobody knows whether it was applied: nobody else would know that it never rang."""
+        if claimed.redials:
+            self._redial_rang_nobody(claimed, fault, undone=True)
+            return
+        if claimed.state is not State.CALLING:
+            return
+        released = claimed.but(
+            state=State.RELEASED,
+            lease=None,
+            look_at=claimed.expires_at,
+            error=fault.as_dict(),
+            updated_at=self._clock(),
+        )
+        try:
+            with suppress(MessageChanged):  # not ours, or something surer is there
+                self._messages.put_released(released)
+        except AwsUnavailable as error:
+            self._keep(lambda: self._outbox.keep_release(released), claimed, str(error))
+
+    def _accepted(self, message: Message, vendor: Vendor, call_id: str) -> Message:
+        """The vendor rings. Where receipts come by the call id, that is linked first."""
+        now = self._clock()
+        changes = {
+            "vendor": vendor.name,
+            "call_id": call_id,
+            "error": None,
+            "look_at": now + self._settings.query_times[0],
+            "updated_at": now,
+        }
+        if vendor.callback_per_call:
+            return self._write(message, State.ACCEPTED, changes)
+        try:
+            settled = self._settling.link(message, vendor.name, call_id, now)
+        except AwsUnavailable as error:
+            # Kept first: the table may take its time to fail again, and the entry links the call id as well.
+            self._keep_outcome(message, State.ACCEPTED, changes, str(error), meets=True)
+            settled = None
+        return settled or self._write(message, State.ACCEPTED, changes, meets=True)
+
+    def _unknown(self, message: Message, fault: Fault, **changes: Any) -> Message:
+        """Nobody can say whether the phone was rung."""
+        changes |= {"error": fault.as_dict(), "look_at": message.called_at, "updated_at": self._clock()}
+        return self._write(message, State.UNKNOWN, changes)
+
+    def _redial_rang_nobody(self, message: Message, fault: Fault, *, undone: bool) -> Message:
+        """Unknown as before, for the first call may have rung; one that is undone is still to be redialled."""
+        why = f"the first call may have rung; the second did not: {fault.message}"
+        both = Fault(Code.OUTCOME_UNKNOWN, why, fault.vendor, fault.vendor_code, fault.vendor_message)
+        as_before = {"redials": 0, "vendor": message.earlier_vendor, "earlier_vendor": None, "redialled_at": None}
+        return self._unknown(message, both, **(as_before if undone else {}))
+
+    def _write(self, message: Message, state: State, changes: dict[str, Any], *, meets: bool = False) -> Message:
+        """Writes the outcome, or keeps it in the outbox; with neither, the lease runs out and a receipt may tell."""
+        try:
+            return self._messages.record_outcome(message, state, changes)
+        except AwsUnavailable as error:
+            self._keep_outcome(message, state, changes, str(error), meets=meets)
+            return message.but(state=state, **changes)
+
+    def _keep_outcome(self, message: Message, state: State, changes: dict[str, Any], why: str, *, meets: bool) -> None:
+        self._keep(lambda: self._outbox.keep_outcome(message, state, changes, meets=meets), message, why)
+
+    def _keep(self, keep: Callable[[], None], message: Message, why: str) -> None:
+        try:
+            keep()
+        except AwsUnavailable as error:
+            about = {"message_id": message.message_id, "why": why, "outbox": str(error)}
+            log.error("neither table nor outbox", extra=about)
+
+
+def not_handed_over(message: Message, why: str) -> Fault:
+    return Fault(Code.VENDOR_UNAVAILABLE, f"not handed over: {why}", message.vendor)

@@ -1,0 +1,148 @@
+"""Which vendors could carry a message now, in which order, and why the others cannot (docs/using.md, Routing)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from voice_gateway import vendors
+from voice_gateway.model.call import Call
+from voice_gateway.model.errors import AwsUnavailable, SettingsError
+from voice_gateway.model.faults import Code, Fault
+from voice_gateway.model.hours import next_opening
+from voice_gateway.model.message import Message
+from voice_gateway.model.request import Catalogue, Request, Template, placeholders
+from voice_gateway.platform.settings import Settings
+from voice_gateway.storage.quotas import Quota
+from voice_gateway.vendors.common.accounts import Account, Accounts
+from voice_gateway.vendors.common.base import Credentials, Vendor
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A vendor that can carry the message now: the call that it would place, and the quota that this counts in."""
+
+    account: Account
+    call: Call
+    credentials: Credentials = field(repr=False)
+    quota: Quota
+
+    @property
+    def vendor(self) -> Vendor:
+        return self.account.vendor
+
+    @property
+    def cap_reached(self) -> Fault:
+        """Why it cannot carry the message where the number's quota is full."""
+        name = self.vendor.name
+        return Fault(Code.DAILY_LIMIT, f"{name}: the number's calls of the last 24 hours are used up", name)
+
+
+@dataclass(frozen=True)
+class Route:
+    """The carriers in order, why the others of the order were passed over, and the next opening.
+
+    ``opens`` is the moment (epoch seconds) at which a vendor opens whose shut window is all that stands in its way.
+    """
+
+    order: tuple[str, ...]
+    carriers: tuple[Carrier, ...] = ()
+    passed: tuple[Fault, ...] = ()
+    opens: float | None = None
+
+
+class Resting:
+    """Vendors that refused for a reason of their own: for a while they go last, in this function's memory."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def rest(self, vendor: str, seconds: float) -> None:
+        self._until[vendor] = self._clock() + seconds
+
+    def __contains__(self, vendor: str) -> bool:
+        return self._until.get(vendor, 0.0) > self._clock()
+
+
+class Router:
+    """Finds the route of a message."""
+
+    def __init__(self, settings: Settings, accounts: Accounts, resting: Resting) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._resting = resting
+
+    def route(
+        self, request: Request, template: Template | None, message: Message, now: float, avoid: str | None = None
+    ) -> Route:
+        """``avoid`` goes last: a redial tries another vendor first. Raises AwsUnavailable, SettingsError."""
+        order = self._order(request, template, avoid)
+        carriers, passed, openings = [], [], []
+        unread: AwsUnavailable | None = None
+        for name in order:
+            account = self._accounts[name]
+            try:
+                carried = self._carried(account, request, template, message)
+            except AwsUnavailable as error:
+                unread, carried = error, _passed(account, Code.VENDOR_UNAVAILABLE, "its secret could not be read")
+            if isinstance(carried, Carrier):
+                opens = next_opening(account.hours, now)
+                if opens is None:
+                    carriers.append(carried)
+                    continue
+                openings.append(opens)
+                carried = _passed(account, Code.OUTSIDE_HOURS, "outside the hours in which it places calls")
+            passed.append(carried)
+        if unread and not carriers:
+            raise unread
+        return Route(tuple(order), tuple(carriers), tuple(passed), min(openings, default=None))
+
+    def _order(self, request: Request, template: Template | None, avoid: str | None) -> list[str]:
+        if request.vendor:
+            return [request.vendor]
+        names = list(template.vendors) if template else list(self._settings.vendor_order)
+        if unknown := [name for name in names if name not in vendors.names()]:
+            raise SettingsError("VENDOR_ORDER", f"names {unknown[0]}, and there is no such vendor")
+        # A vendor that has no such form at all is no answer to why a message could not be carried.
+        order = [name for name in names if isinstance(request.form, self._accounts[name].vendor.forms)]
+        return sorted(order, key=lambda name: (name == avoid, name in self._resting))
+
+    def _carried(
+        self, account: Account, request: Request, template: Template | None, message: Message
+    ) -> Carrier | Fault:
+        vendor = account.vendor
+        if self._settings.poll and not vendor.result_query and not request.vendor:
+            return _passed(account, Code.NOT_CONFIGURED, "reports by callback only, and this deployment polls")
+        call = vendor.carry(request.form, template)
+        if isinstance(call, Fault):
+            return call
+        credentials = account.credentials()
+        if credentials is None:
+            return _passed(account, Code.NOT_CONFIGURED, "its secret is not filled in")
+        call = replace(
+            call,
+            mobile=request.mobile,
+            play_times=request.play_times,
+            notify_data=request.notify_data,
+            reference=request.message_id,
+        )
+        key = f"{message.message_id}#{message.redials + 1}" if message.redials else message.message_id
+        quota = Quota(vendor.name, vendor.line, message.number_hash or "", key, account.daily_cap)
+        return Carrier(account, call, credentials, quota)
+
+
+def mismatch(request: Request, template: Template) -> Fault | None:
+    """A missing or an extra value of a catalogue template."""
+    if not isinstance(request.form, Catalogue):
+        return None
+    expected, given = placeholders(template.text), set(request.form.params)
+    if expected == given:
+        return None
+    missing, extra = ", ".join(sorted(expected - given)), ", ".join(sorted(given - expected))
+    parts = [f"{label}: {names[:200]}" for label, names in (("missing", missing), ("extra", extra)) if names]
+    return Fault(Code.TEMPLATE_MISMATCH, f"params: {'; '.join(parts)}")
+
+
+def _passed(account: Account, code: Code, why: str) -> Fault:
+    name = account.vendor.name
+    return Fault(code, f"{name}: {why}", name)

@@ -1,0 +1,188 @@
+"""The story of ``send``: read, plan, claim, call, record (docs/protocol.md, Sending)."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from voice_gateway.model.errors import TryLater
+from voice_gateway.model.faults import Code
+from voice_gateway.model.message import Message, State
+from voice_gateway.model.request import valid_message_id
+from voice_gateway.model.result import Result, log_fields, result, to_json
+from voice_gateway.platform.callback_tokens import CallbackKeys
+from voice_gateway.platform.observability import Invocation
+from voice_gateway.platform.settings import Settings
+from voice_gateway.sending.calling import Caller
+from voice_gateway.sending.catalogue import TemplateCatalogue
+from voice_gateway.sending.claiming import Claims
+from voice_gateway.sending.planning import NothingRung, Planner, new_attempt
+from voice_gateway.sending.reading import InvalidRequest, read
+from voice_gateway.sending.recording import Recorder, not_handed_over
+from voice_gateway.sending.routing import Resting, Router
+from voice_gateway.storage.calls_table import CallsTable
+from voice_gateway.storage.messages import MessageChanged
+from voice_gateway.storage.outbox import Outbox
+from voice_gateway.vendors.common.accounts import Accounts
+
+
+class Sender:
+    """Sends messages. One a process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        planner: Planner,
+        claims: Claims,
+        caller: Caller,
+        recorder: Recorder,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._planner = planner
+        self._claims = claims
+        self._caller = caller
+        self._recorder = recorder
+        self._clock = clock
+
+    @classmethod
+    def wired(
+        cls,
+        settings: Settings,
+        table: CallsTable,
+        outbox: Outbox,
+        keys: CallbackKeys,
+        accounts: Accounts,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """A sender with its steps, each handed what it needs."""
+        resting = Resting(clock)
+        router, templates = Router(settings, accounts, resting), TemplateCatalogue(settings.templates_prefix)
+        planner = Planner(settings, table.quotas, router, templates.load, keys.number_hash)
+        claims = Claims(settings, table, planner, clock)
+        caller = Caller(settings, table, keys.callback_address, resting, clock)
+        return cls(settings, planner, claims, caller, Recorder(settings, table, outbox, clock), clock)
+
+    def receive(self, event: Any, context: Any, invocation: Invocation) -> Result | list[Result]:
+        """What Lambda hands over: a request by invoke, or the records of SNS. Raises TryLater."""
+        if not _from_sns(event):
+            return self._noted(event, context.aws_request_id, invocation)
+        results = []
+        for record in event["Records"]:
+            told = self._noted(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"], invocation)
+            if (told["error"] or {}).get("code") == Code.IN_PROGRESS:
+                # Nobody reads what is returned here; Lambda hands the message over again once the lease is over.
+                raise TryLater(json.dumps(told, ensure_ascii=False))
+            results.append(told)
+        return results
+
+    def send(self, raw: Any, source_id: str, invocation: Invocation) -> Result:
+        """Hands one message over, or says why not; ``source_id`` names a request that brings no id.
+
+        Raises TryLater where nothing was rung and the same message may be handed over again.
+        """
+        try:
+            request = read(raw, source_id)
+        except InvalidRequest as invalid:
+            return self._reject(invalid)
+        invocation.record.note(message_id=request.message_id, callee=request.callee)
+        try:
+            plan = self._planner.plan_new(request, self._clock())
+            claim = self._claims.claim(plan, invocation)
+        except NothingRung as nothing:
+            raise self._handed_back(nothing) from None
+        if not claim.carriers:
+            return result(claim.message, replayed=claim.replayed)
+        try:
+            rung = self._caller.ring(claim, invocation)
+            message = self._recorder.record(rung)
+        except MessageChanged as changed:  # no longer ours: a sweep gave it up, or a receipt settled it
+            message = changed.message or claim.message
+        if message.state is State.RELEASED:
+            raise TryLater(to_json(message))
+        return result(message)
+
+    def _reject(self, invalid: InvalidRequest) -> Result:
+        """A bad request is stored as ``rejected``, so that its caller finds it; nothing reaches a vendor."""
+        now = self._clock()
+        message = Message(
+            invalid.message_id,
+            State.REJECTED,
+            now,
+            fingerprint=invalid.fingerprint,
+            notify_data=invalid.notify_data,
+            attempt=new_attempt(),
+            error=invalid.fault.as_dict(),
+            ttl=int(now) + self._settings.retention_seconds,
+            dry_run=invalid.dry_run,
+        )
+        if invalid.dry_run:
+            return result(message)
+        try:
+            claim = self._claims.reject(message)
+        except NothingRung as nothing:
+            raise self._handed_back(nothing) from None
+        return result(claim.message, replayed=claim.replayed)
+
+    def _handed_back(self, nothing: NothingRung) -> TryLater:
+        """What is raised where nothing was rung; a claim of which nobody knows whether it was applied is undone."""
+        message = nothing.message
+        fault = not_handed_over(message, nothing.why)
+        if nothing.claimed:
+            self._recorder.undo(message, fault)
+        return TryLater(to_json(message.but(state=State.RELEASED, error=fault.as_dict(), updated_at=self._clock())))
+
+    def _noted(self, raw: Any, source_id: str, invocation: Invocation) -> Result:
+        """Sends, and writes the result into the invocation's line."""
+        try:
+            told = self.send(raw, source_id, invocation)
+        except TryLater as later:
+            _note(json.loads(str(later)), invocation)
+            raise
+        _note(told, invocation)
+        metric = _metric(told)
+        if metric:
+            invocation.record.count(metric)
+        return told
+
+
+_METRICS = {
+    "accepted": "Accepted",
+    "rejected": "Rejected",
+    "unknown": "OutcomeUnknown",
+    "deferred": "Deferred",
+    "expired": "Expired",
+}
+
+
+def _metric(told: Result) -> str | None:
+    """What a result is counted as; a replay and a dry run are not counted."""
+    if told["replayed"] or told["dry_run"]:
+        return None
+    if (told["error"] or {}).get("code") == Code.CONFLICT:
+        return "Conflict"
+    return _METRICS.get(told["status"] or "")
+
+
+def _note(told: Result, invocation: Invocation) -> None:
+    invocation.record.note(**log_fields(told), replayed=told["replayed"] or None)
+
+
+def _from_sns(event: Any) -> bool:
+    records = event.get("Records") if isinstance(event, dict) else None
+    return isinstance(records, list) and bool(records) and all(_is_sns(r) for r in records)
+
+
+def _is_sns(record: Any) -> bool:
+    sns = record.get("Sns") if isinstance(record, dict) else None
+    # An id that cannot be one is not from SNS: whoever may invoke can hand over what looks like its event.
+    return (
+        isinstance(sns, dict) and isinstance(sns.get("Message"), str) and bool(valid_message_id(sns.get("MessageId")))
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

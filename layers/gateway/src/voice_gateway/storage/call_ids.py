@@ -1,0 +1,141 @@
+"""Call ids, ``CALL#<vendor>#<call id>``: where a message and its receipts find each other (docs/protocol.md).
+
+Message and receipt may come in any order. Every conditional write raises CallIdChanged where its condition does not
+hold; each method raises AwsUnavailable where DynamoDB did not answer.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voice_gateway.model.message import Message
+from voice_gateway.model.receipt import Receipt, read_receipt
+from voice_gateway.model.stored import known_fields
+from voice_gateway.storage.messages import MOST_RECEIPTS
+from voice_gateway.storage.table import SCHEMA, Change, ConditionFailed, Item, Table
+
+
+@dataclass(frozen=True)
+class CallId:
+    """A vendor's call id, with the id of its message and the receipts that came for it, as far as they are known.
+
+    ``waiting`` is since when (epoch seconds) a receipt has waited for a message, ``look_at`` since when it has done so
+    here. The hashes of the message's and the first receipt's number, ``nhash`` and ``rhash``, are only there to be
+    compared. Receipts are canonical JSON; ``receipt`` is the first that came.
+    """
+
+    vendor: str
+    call_id: str
+    message: str | None = None
+    nhash: str | None = None
+    receipt: str | None = None
+    rhash: str | None = None
+    receipts: frozenset[str] = frozenset()
+    waiting: float | None = None
+    look_at: float | None = None
+
+    def fits(self, receipt: Receipt) -> bool:
+        """Whether a receipt is for the number that the message rang, as far as both are known."""
+        return not (self.nhash and receipt.number_hash) or self.nhash == receipt.number_hash
+
+    @property
+    def fitting(self) -> list[Receipt]:
+        """The receipts that fit, the one that came first before the others."""
+        texts = sorted(self.receipts, key=lambda text: (text != self.receipt, text))
+        return [receipt for receipt in map(read_receipt, texts) if self.fits(receipt)]
+
+    @property
+    def since(self) -> float:
+        """When the first receipt came."""
+        return self.waiting or 0.0
+
+    @property
+    def marked(self) -> float:
+        """When it was written down that nobody knows whose it is: later, if it lay in the outbox."""
+        return self.look_at or self.since
+
+
+class CallIdChanged(Exception):
+    """The call id is not as the write needs it; ``call_id`` is how it is."""
+
+    def __init__(self, old: Item | None) -> None:
+        super().__init__("the call id is not as this write needs it")
+        self.old = old
+
+    @property
+    def call_id(self) -> CallId:
+        return _call_id(self.old or {})
+
+
+class CallIds:
+    """The call ids in the calls table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def record_receipt(self, receipt: Receipt, ttl: int) -> CallId:
+        """Writes a receipt to its call id; the first one stands. A full set changes nothing."""
+        text = receipt.text
+        try:
+            return self._change(
+                receipt.vendor,
+                receipt.call_id or "",
+                first={"receipt": text, "rhash": receipt.number_hash, "ttl": ttl},
+                add_receipt=text,
+                when="attribute_not_exists(#receipts) OR contains(#receipts, :text) OR size(#receipts) < :most",
+                text=text,
+                most=MOST_RECEIPTS,
+            )
+        except CallIdChanged as full:
+            return full.call_id
+
+    def mark_waiting(self, at: CallId, now: float, since: float) -> CallId:
+        """Marks a receipt that nobody claims, so that ``sweep`` finds it: fails where a message came meanwhile."""
+        return self._change(
+            at.vendor,
+            at.call_id,
+            first={"waiting": since, "look_at": now, "st": "waiting"},
+            when="attribute_not_exists(#message)",
+        )
+
+    def link(self, vendor: str, call_id: str, message: Message) -> CallId:
+        """Says whose call id it is: fails where it is another message's."""
+        return self._change(
+            vendor,
+            call_id,
+            sets={"message": message.message_id, "nhash": message.number_hash, "ttl": message.ttl},
+            when="attribute_not_exists(#message) OR #message = :mine",
+            mine=message.message_id,
+        )
+
+    def unmark(self, at: CallId) -> None:
+        """Takes a receipt that found its message out of the index."""
+        self._change(at.vendor, at.call_id, sets=dict.fromkeys(("waiting", "st", "look_at")), when="")
+
+    def waiting(self, until: float, since: float) -> Iterator[CallId]:
+        """The call ids whose receipts were marked as waiting between the two."""
+        return (_call_id(old) for old in self._table.query("waiting", since, until))
+
+    def _change(
+        self,
+        vendor: str,
+        call_id: str,
+        *,
+        sets: Mapping[str, Any] | None = None,
+        first: Mapping[str, Any] | None = None,
+        add_receipt: str | None = None,
+        when: str,
+        **values: Any,
+    ) -> CallId:
+        """``first`` sets only what is not there yet."""
+        fixed = {"vendor": vendor, "call_id": call_id, "v": SCHEMA}
+        change = Change({**fixed, **(sets or {})}, first or {}, receipt=add_receipt)
+        try:
+            return _call_id(self._table.update(f"CALL#{vendor}#{call_id}", change, when, **values))
+        except ConditionFailed as failed:
+            raise CallIdChanged(failed.old) from None
+
+
+def _call_id(item: Item) -> CallId:
+    found = known_fields(CallId, item)
+    return CallId(**{**found, "receipts": frozenset(found.get("receipts", ()))})

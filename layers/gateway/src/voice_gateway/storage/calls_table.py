@@ -1,0 +1,24 @@
+"""The calls table as a whole: one object a process, handed to whoever needs one kind of item or several."""
+
+from dataclasses import dataclass
+
+from voice_gateway.storage.call_ids import CallIds
+from voice_gateway.storage.credit import CreditStates
+from voice_gateway.storage.messages import Messages
+from voice_gateway.storage.quotas import Quotas
+from voice_gateway.storage.table import Table
+
+
+@dataclass(frozen=True)
+class CallsTable:
+    """The four kinds of item."""
+
+    messages: Messages
+    call_ids: CallIds
+    quotas: Quotas
+    credit: CreditStates
+
+
+def calls_table(name: str) -> CallsTable:
+    table = Table(name)
+    return CallsTable(Messages(table), CallIds(table), Quotas(table), CreditStates(table))

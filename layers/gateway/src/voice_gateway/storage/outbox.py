@@ -1,0 +1,111 @@
+"""The outbox: writes that AWS did not take, kept in a queue until ``sweep`` applies them under the same conditions.
+
+An entry is JSON with its ``kind`` beside its content. Neither number nor text goes in where the table has them already.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from voice_gateway.model.message import Message, State
+from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.result import Result
+from voice_gateway.model.stored import known_fields
+from voice_gateway.platform import aws
+from voice_gateway.platform.observability import log
+
+Content = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What could not be written."""
+
+    OUTCOME = "outcome"
+    """What came of a call: ``message``, ``state``, ``changes``; ``meets`` if receipts come by the call id."""
+    RELEASE = "release"
+    """A claim of which nobody knows whether it was applied: ``message``, as it is to be."""
+    RECEIPT = "receipt"
+    """``receipt``, ``rhash``, ``ttl``, ``came_at``; ``message_id`` of its address, or ``own_id``, which it echoes."""
+    RESULT = "result"
+    """A result that could not be published: ``result``."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry, as it came out of the queue."""
+
+    body: str
+    handle: str
+
+    def read(self) -> tuple[Kind, Content]:
+        """What kind of write it is, and what is to be written. Raises ValueError."""
+        try:
+            content = json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            raise ValueError("no entry of the outbox")
+        return Kind(content.pop("kind")), content
+
+
+class Outbox:
+    """Keeps writes that failed. The queue is encrypted, and forgets after 14 days.
+
+    Every method raises AwsUnavailable.
+    """
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue_url = queue_url
+
+    def keep_outcome(self, message: Message, state: State, changes: Content, *, meets: bool) -> None:
+        """An outcome; an accepted one is linked to its call id first, where receipts come by that (``meets``)."""
+        content = {"message": _fields(message.but(request="")), "state": state, "changes": changes, "meets": meets}
+        self._keep(Kind.OUTCOME, content, message.message_id)
+
+    def keep_release(self, message: Message) -> None:
+        """A claim of which nobody knows whether it was applied, as it is to be: released."""
+        self._keep(Kind.RELEASE, {"message": _fields(message)}, message.message_id)
+
+    def keep_receipt(self, receipt: Receipt, message_id: str | None, ttl: int, came_at: float) -> None:
+        """A receipt, without the number. ``came_at`` tells whose call it may belong to."""
+        content = {"receipt": receipt.text, "rhash": receipt.number_hash, "message_id": message_id}
+        own_id = {"own_id": receipt.message_id} if receipt.message_id else {}
+        self._keep(Kind.RECEIPT, {**content, "ttl": ttl, "came_at": came_at, **own_id}, message_id)
+
+    def keep_result(self, result: Result) -> None:
+        """A result that could not be published."""
+        self._keep(Kind.RESULT, {"result": result}, result["message_id"])
+
+    def entries(self) -> Iterator[Entry]:
+        """What is in the queue, until it has nothing more to give."""
+        while True:
+            with aws.reaching("sqs"):
+                received = aws.client("sqs").receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+            messages = received.get("Messages", [])
+            if not messages:
+                return
+            for message in messages:
+                yield Entry(message["Body"], message["ReceiptHandle"])
+
+    def done(self, entry: Entry) -> None:
+        """Takes an applied entry out. Where that fails it is applied again, to no effect."""
+        with aws.reaching("sqs"):
+            aws.client("sqs").delete_message(QueueUrl=self._queue_url, ReceiptHandle=entry.handle)
+
+    def _keep(self, kind: Kind, content: Content, message_id: str | None) -> None:
+        body = json.dumps({"kind": kind, **content}, ensure_ascii=False, default=str)
+        aws.send_to_queue(self._queue_url, body)
+        log.warning("kept in the outbox", extra={"kind": kind, "message_id": message_id})
+
+
+def stored_message(fields: Content) -> Message:
+    """The message of an entry, which another release may have written."""
+    found = known_fields(Message, fields)
+    return Message(**{**found, "state": State(found["state"]), "receipts": frozenset(found["receipts"])})
+
+
+def _fields(message: Message) -> Content:
+    fields = {**asdict(message), "receipts": sorted(message.receipts)}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,155 @@
+"""The calls table, and the four requests that everything in it is made of.
+
+The items share the key ``pk``. The sparse index ``sweep`` (``st``, ``look_at``) holds what somebody must look at
+again. Every write is one conditional write of a single item (docs/protocol.md).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from voice_gateway.platform import aws
+
+INDEX = "sweep"
+SCHEMA = 1
+"""The version of the items' shape, kept in each as ``v``."""
+DAY = 86400
+
+Item = dict[str, Any]
+
+
+class ConditionFailed(Exception):
+    """A condition did not hold; ``old`` is the item as it is, or None where there is none."""
+
+    def __init__(self, old: Item | None) -> None:
+        super().__init__("a condition did not hold")
+        self.old = old
+
+
+class Table:
+    """One DynamoDB table. Every method raises AwsUnavailable where DynamoDB did not answer.
+
+    Then nobody knows whether a write was applied.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def get(self, pk: str) -> Item | None:
+        """The item, read consistently."""
+        with aws.reaching("dynamodb"):
+            found = aws.client("dynamodb").get_item(TableName=self._name, Key={"pk": {"S": pk}}, ConsistentRead=True)
+        return plain(found["Item"]) if found.get("Item") else None
+
+    def put(self, item: Item, when: str, **values: Any) -> None:
+        """Puts an item, less its None values, if ``when`` holds. Raises ConditionFailed."""
+        given = {name: value for name, value in item.items() if value is not None}
+        self._write("put_item", {"Item": _typed(given)}, when, values)
+
+    def update(self, pk: str, change: "Change", when: str, **values: Any) -> Item:
+        """Updates an item, if ``when`` holds; returns it as it is then. Raises ConditionFailed."""
+        text, new = change.expression()
+        arguments = {"Key": {"pk": {"S": pk}}, "UpdateExpression": text, "ReturnValues": "ALL_NEW"}
+        done = self._write("update_item", arguments, when, {**new, **values})
+        return plain(done.get("Attributes", {}))
+
+    def query(self, st: str, since: float, until: float) -> Iterator[Item]:
+        """The items of a state in the index whose ``look_at`` is between the two; it may be a moment behind."""
+        arguments: dict[str, Any] = {
+            "TableName": self._name,
+            "IndexName": INDEX,
+            "KeyConditionExpression": "#st = :st AND #look_at BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#st": "st", "#look_at": "look_at"},
+            "ExpressionAttributeValues": _typed({":st": str(st), ":since": since, ":until": until}),
+        }
+        while True:
+            with aws.reaching("dynamodb"):
+                page = aws.client("dynamodb").query(**arguments)
+            yield from (plain(item) for item in page["Items"])
+            if not page.get("LastEvaluatedKey"):
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _write(self, operation: str, arguments: dict[str, Any], when: str, values: Mapping[str, Any]) -> Any:
+        text = f"{arguments.get('UpdateExpression', '')} {when}"
+        names = {f"#{name}": name for name in re.findall(r"#(\w+)", text)}
+        arguments = {"TableName": self._name, **arguments}
+        if when:
+            arguments |= {"ConditionExpression": when, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        if names:
+            arguments["ExpressionAttributeNames"] = names
+        if values:
+            arguments["ExpressionAttributeValues"] = _typed({f":{name}": value for name, value in values.items()})
+        with aws.reaching("dynamodb"):
+            try:
+                return getattr(aws.client("dynamodb"), operation)(**arguments)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                old: Any = error.response.get("Item")
+        raise ConditionFailed(plain(old) if old else None)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update changes: ``sets`` attributes (None removes one), ``first`` sets only what is not there yet.
+
+    ``shifts`` are further SET clauses as they stand; ``receipt`` is added to the set of receipts.
+    """
+
+    sets: Mapping[str, Any]
+    first: Mapping[str, Any] = field(default_factory=dict)
+    shifts: tuple[str, ...] = ()
+    receipt: str | None = None
+
+    def expression(self) -> tuple[str, dict[str, Any]]:
+        """The update expression, and its values."""
+        sets = {name: value for name, value in self.sets.items() if value is not None}
+        first = {name: value for name, value in self.first.items() if value is not None}
+        parts = [*self.shifts, *(f"#{name} = :new_{name}" for name in sets)]
+        parts += [f"#{name} = if_not_exists(#{name}, :new_{name})" for name in first]
+        removed = [f"#{name}" for name, value in self.sets.items() if value is None]
+        clauses = {"SET": parts, "REMOVE": removed, "ADD": ["#receipts :new_receipts"] if self.receipt else []}
+        text = " ".join(f"{verb} {', '.join(what)}" for verb, what in clauses.items() if what)
+        values = {f"new_{name}": value for name, value in (sets | first).items()}
+        return text, values | ({"new_receipts": {self.receipt}} if self.receipt else {})
+
+
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+
+
+def plain(item: Mapping[str, Any]) -> Item:
+    """An item of DynamoDB's own JSON, its values as Python has them."""
+    return {name: _native(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _SERIALIZER.serialize(_storable(value)) for name, value in values.items()}
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case float():
+            return Decimal(str(round(value, 3)))
+        case Enum():
+            return value.value
+        case frozenset():
+            return set(value)
+        case dict():
+            return {name: _storable(inner) for name, inner in value.items()}
+    return value
+
+
+def _native(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {name: _native(inner) for name, inner in value.items()}
+    return value

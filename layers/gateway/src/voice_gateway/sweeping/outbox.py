@@ -1,0 +1,89 @@
+"""Applies the outbox: each entry under the same conditions as the write that failed."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from voice_gateway.model.message import State
+from voice_gateway.model.receipt import read_receipt
+from voice_gateway.model.result import attributes
+from voice_gateway.platform import aws
+from voice_gateway.platform.observability import Invocation
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.storage.calls_table import CallsTable
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.messages import MessageChanged
+from voice_gateway.storage.outbox import Content, Entry, Kind, Outbox, stored_message
+from voice_gateway.sweeping.passing import TIME_KEPT
+
+_SHARE = 0.5
+"""Of a run's time that the outbox may take, so that a full one keeps nothing else waiting."""
+
+
+class OutboxApplier:
+    """Empties the outbox."""
+
+    def __init__(
+        self,
+        table: CallsTable,
+        outbox: Outbox,
+        dead_letters: DeadLetters,
+        settling: Settling,
+        results: aws.Topic,
+        clock: Callable[[], float],
+    ) -> None:
+        self._messages = table.messages
+        self._outbox = outbox
+        self._dead_letters = dead_letters
+        self._settling = settling
+        self._results = results
+        self._clock = clock
+
+    def apply_all(self, invocation: Invocation) -> None:
+        """Raises AwsUnavailable: then the entry comes back, and the others would fare no better."""
+        enough = max(TIME_KEPT, invocation.remaining() * _SHARE)
+        for entry in self._outbox.entries():
+            self._apply_or_bury(entry)
+            self._outbox.done(entry)
+            invocation.record.count("Applied")
+            if invocation.remaining() < enough:
+                return
+
+    def apply(self, kind: Kind, content: Content) -> None:
+        """Applies one entry's content. Raises AwsUnavailable; AttributeError, KeyError, TypeError, ValueError."""
+        now = self._clock()
+        match kind:
+            case Kind.OUTCOME:
+                self._apply_outcome(content, now)
+            case Kind.RELEASE:
+                with suppress(MessageChanged):  # something surer may be there by now
+                    self._messages.put_released(stored_message(content["message"]))
+            case Kind.RECEIPT:
+                self._apply_receipt(content, now)
+            case Kind.RESULT:
+                told: dict[str, Any] = content["result"]
+                self._results.publish(json.dumps(told, ensure_ascii=False), attributes(told))
+
+    def _apply_or_bury(self, entry: Entry) -> None:
+        try:
+            self.apply(*entry.read())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self._dead_letters.keep(f"a letter that cannot be applied: {type(error).__name__}", {"letter": entry.body})
+
+    def _apply_outcome(self, content: Content, now: float) -> None:
+        message, state, changes = stored_message(content["message"]), State(content["state"]), content["changes"]
+        if state is State.ACCEPTED and content["meets"]:
+            self._settling.link(message, changes["vendor"], changes["call_id"], now)
+        self._messages.record_outcome(message, state, changes)
+
+    def _apply_receipt(self, content: Content, now: float) -> None:
+        # An earlier version's entries have the number's hash beside the receipt only.
+        found = read_receipt(content["receipt"])
+        receipt = replace(found, number_hash=content["rhash"], message_id=content.get("own_id"))
+        if content["message_id"]:
+            self._settling.of_message(content["message_id"], receipt, "token", now)
+        else:
+            came_at = float(content.get("came_at", now))  # an earlier version's entries lack it
+            self._settling.of_call_id(receipt, content["ttl"], now, came_at)

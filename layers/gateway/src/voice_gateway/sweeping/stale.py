@@ -1,0 +1,26 @@
+"""Calls that were cut off: their sender's lease is over, and nobody can say whether the phone was rung."""
+
+from collections.abc import Callable
+
+from voice_gateway.model.message import Message, State
+from voice_gateway.platform.observability import Invocation, log
+from voice_gateway.storage.messages import Messages
+from voice_gateway.sweeping.passing import each
+
+
+class Stale:
+    """Makes them ``unknown``."""
+
+    def __init__(self, messages: Messages, clock: Callable[[], float]) -> None:
+        self._messages = messages
+        self._clock = clock
+
+    def give_up(self, invocation: Invocation) -> None:
+        now = self._clock()
+
+        def look(seen: Message) -> str:
+            self._messages.give_up(seen, now)
+            log.warning("a call was cut off", extra={"message_id": seen.message_id, "vendor": seen.vendor})
+            return "OutcomeUnknown"
+
+        each(self._messages.in_state(State.CALLING, now), look, invocation)

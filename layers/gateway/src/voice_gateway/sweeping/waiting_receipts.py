@@ -1,0 +1,153 @@
+"""Receipts that came before anybody knew whose they are (docs/protocol.md, Sweep).
+
+They wait at their call id. Sooner or later the message is known there, or an accepted message turns out to carry that
+call id; and where the call id was never learnt, for the reply was lost, the number tells, if it can only be one.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from voice_gateway.model.message import LEASE_SECONDS, Message, State
+from voice_gateway.platform.observability import Invocation, Record
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.storage.call_ids import CallId, CallIdChanged
+from voice_gateway.storage.calls_table import CallsTable
+from voice_gateway.storage.messages import MessageChanged
+from voice_gateway.sweeping.passing import INTERVAL
+
+OLDEST = 26 * 3600.0
+"""Seconds after which a waiting receipt or an unknown message finds nobody any more."""
+_AFTER_A_CALL = 3600.0
+"""A receipt belongs to a call of the hour before it."""
+_PATIENCE = LEASE_SECONDS + INTERVAL
+"""Seconds for which a receipt is left to the sender, which knows best whose it is."""
+
+
+class WaitingReceipts:
+    """Brings waiting receipts and messages together."""
+
+    def __init__(self, table: CallsTable, settling: Settling, clock: Callable[[], float], *, by_number: bool) -> None:
+        self._messages = table.messages
+        self._call_ids = table.call_ids
+        self._settling = settling
+        self._clock = clock
+        self._by_number = by_number
+
+    def waiting(self, now: float) -> list[CallId]:
+        """The call ids whose receipts wait. Raises AwsUnavailable."""
+        return list(self._call_ids.waiting(now, since=now - OLDEST))
+
+    def link(self, invocation: Invocation) -> None:
+        """Settles what can be settled; counts what stays open. Raises AwsUnavailable."""
+        now, record = self._clock(), invocation.record
+        unlinked = []
+        for call in self.waiting(now):
+            if call.message is None:
+                unlinked.append(call)
+            else:
+                self._apply(call, "call_id", now, record)
+        accepted = list(self._messages.in_state(State.ACCEPTED, now + OLDEST)) if unlinked else []
+        unlinked = self._link_accepted(unlinked, accepted, now, record)
+        if self._by_number:
+            self._link_by_number(unlinked, accepted, now, record)
+
+    def _link_accepted(
+        self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record
+    ) -> list[CallId]:
+        """A message that carries the call id lacks only the link. Returns the others."""
+        by_call_id = {(message.vendor, message.call_id): message for message in accepted}
+        left = []
+        for call in unlinked:
+            message = by_call_id.get((call.vendor, call.call_id))
+            if message is None:
+                left.append(call)
+            else:
+                self._link(call, message, "call_id", now, record)
+        return left
+
+    def _link_by_number(self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record) -> None:
+        """Only where it can be one message alone; else the receipts are counted, and shown by ``status``."""
+        # First: whoever is given up between the two is seen twice, and not missed.
+        calling = list(self._messages.in_state(State.CALLING, now + OLDEST))
+        unknown = list(self._messages.in_state(State.UNKNOWN, now, since=now - OLDEST))
+        # After a redial the first call's receipt may still come, though the second call is accepted by now.
+        possible = {message.message_id: message for message in accepted if message.redials}
+        possible |= {message.message_id: message for message in unknown}
+        # Nothing is linked to who is still calling; but what may be theirs is not surely another's.
+        owners = _owners(unlinked, {**{each.message_id: each for each in calling}, **possible})
+        for call in owners.without:
+            if -INTERVAL < call.marked - (now - _PATIENCE) <= 0:
+                record.count("UnlinkedReceipts")  # by the one run that finds it so
+        still_open: dict[str, int] = {}
+        for message_id, message in possible.items():
+            calls = sorted(owners.calls[message_id], key=lambda call: call.since)
+            if any(call.marked > now - _PATIENCE for call in calls):
+                still_open[message_id] = message.unlinked  # as it was, until its sender has had its time
+            elif message_id in owners.sharing or len(calls) > 1 + message.redials:
+                still_open[message_id] = len(calls)
+            else:
+                for call in calls:
+                    self._link(call, message, "number", now, record)
+        self._show(possible.values(), still_open, record)
+
+    def _show(self, possible: Iterable[Message], still_open: dict[str, int], record: Record) -> None:
+        """How many receipts might be a message's, and nobody can tell."""
+        for message in possible:
+            count = still_open.get(message.message_id, 0)
+            if message.unlinked != count:
+                try:
+                    self._messages.touch(message, {"unlinked": count})
+                except MessageChanged:
+                    continue
+                if count:
+                    record.count("UnlinkedReceipts")
+
+    def _link(self, call: CallId, message: Message, linked_by: str, now: float, record: Record) -> None:
+        try:
+            linked = self._call_ids.link(call.vendor, call.call_id, message)
+        except CallIdChanged:
+            return  # it is another's meanwhile; the next run applies it
+        self._apply(linked, linked_by, now, record)
+
+    def _apply(self, call: CallId, linked_by: str, now: float, record: Record) -> None:
+        settled = self._settling.apply(call, now, linked_by=linked_by)
+        self._call_ids.unmark(call)
+        record.count(f"Receipt{settled.title()}")
+
+
+@dataclass
+class _Owners:
+    """Which call ids could be each message's; the messages that share one with another; the call ids of nobody."""
+
+    calls: dict[str, list[CallId]] = field(default_factory=lambda: defaultdict(list))
+    sharing: set[str] = field(default_factory=set)
+    without: list[CallId] = field(default_factory=list)
+
+
+def _owners(unlinked: Iterable[CallId], messages: dict[str, Message]) -> _Owners:
+    by_number: dict[str | None, list[Message]] = defaultdict(list)
+    for message in messages.values():
+        by_number[message.number_hash].append(message)
+    owners = _Owners()
+    for call in unlinked:
+        ids = {message.message_id for message in by_number.get(call.rhash, []) if could_be(call, message)}
+        for message_id in ids:
+            owners.calls[message_id].append(call)
+        if len(ids) > 1:
+            owners.sharing |= ids
+        if not ids:
+            owners.without.append(call)
+    return owners
+
+
+def could_be(call: CallId, message: Message) -> bool:
+    """Same number, a vendor that may have rung it, its call id not known, and within the hour after."""
+    called_at = message.called_at or 0.0
+    latest = (message.redialled_at or called_at) + _AFTER_A_CALL
+    return (
+        call.vendor in {message.vendor, message.earlier_vendor}
+        and message.number_hash == call.rhash is not None
+        and (message.call_id is None or (message.redials > 0 and message.call_id != call.call_id))
+        and called_at <= call.since <= latest
+    )
