@@ -62,6 +62,7 @@ check: $(READY) ## Check format, style, types, layering and template, with check
 	$(BIN)/ruff check
 	$(BIN)/mypy layers/gateway/src functions local tests
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.structure
 	$(BIN)/cfn-lint
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m tests.scanners template

@@ -17,13 +17,9 @@ from voice_gateway.vendors.common.accounts import Accounts
 @cache
 def _sweep() -> Sweep:
     own = settings()
-    table, outbox, dead_letters = (
-        calls_table(own.calls_table),
-        Outbox(own.outbox_queue),
-        DeadLetters(own.dead_letter_queue),
-    )
-    results, notify = Topic(own.results_topic), Topic(own.notify_topic)
-    return Sweep(own, table, outbox, dead_letters, results, notify, Accounts(own, Secrets()))
+    queues = Outbox(own.outbox_queue), DeadLetters(own.dead_letter_queue)
+    topics = Topic(own.results_topic), Topic(own.notify_topic)
+    return Sweep(own, calls_table(own.calls_table), *queues, *topics, Accounts(own, Secrets()))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, float]:

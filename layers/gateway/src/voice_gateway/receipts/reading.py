@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from voice_gateway.model.errors import Unreadable
 from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.request import valid_message_id
 from voice_gateway.receipts.http import Pushed
 from voice_gateway.vendors.common import decoding
 from voice_gateway.vendors.common.base import Vendor
@@ -30,8 +31,8 @@ def receipts(
         except Unreadable as error:
             unreadable = unreadable or error
             continue
-        rhash = hash_number(receipt.mobile) if receipt.mobile else None
-        found.append(replace(receipt, number_hash=rhash))
+        number_hash = hash_number(receipt.mobile) if receipt.mobile else None
+        found.append(replace(receipt, number_hash=number_hash, message_id=valid_message_id(receipt.message_id)))
     return found, unreadable
 
 

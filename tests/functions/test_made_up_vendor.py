@@ -1,0 +1,181 @@
+"""A further vendor is a module, found by its being there: one that does what neither of the real ones does."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from voice_gateway import vendors
+from voice_gateway.platform.callback_tokens import CallbackKeys, Keyring
+from voice_gateway.platform.observability import Record
+from voice_gateway.platform.secrets import Secrets
+from voice_gateway.platform.settings import settings
+from voice_gateway.receipts.callbacks import Callbacks
+from voice_gateway.receipts.settling import Settling
+from voice_gateway.storage.calls_table import calls_table
+from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.outbox import Outbox
+
+from tests.functions.test_send import SHIPPED, Wire, number
+from tests.gateway import ROOT, SECRETS, Gateway
+from tests.vendors.loopback import Conversation, Loopback
+
+KEY = "a-key-that-only-acme-knows"
+TEXT = "请注意查收"
+
+
+class Acme:
+    """The vendor's server: every request that came, and what it answers."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.answer: dict[str, Any] | None = None
+        self.calls = 0
+
+    def __call__(self, conversation: Conversation) -> None:
+        head, _, body = conversation.read_request().partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        self.requests.append((first.split()[1], headers, body))
+        self.calls += 1
+        answer = {"status": "queued", "call": f"acme-{self.calls}"} if self.answer is None else self.answer
+        if answer:  # else the connection ends without a word
+            content = json.dumps(answer).encode()
+            conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+
+
+@pytest.fixture
+def acme(gateway: Gateway) -> Iterator[Acme]:
+    """The vendor beside the real ones: its module on the package's path, and what a template would set of it."""
+    there, found = list(vendors.__path__), Acme()
+    vendors.__path__.append(str(ROOT / "tests" / "vendors" / "made_up"))
+    with Loopback(found) as server:
+        made = gateway.client("secretsmanager").create_secret(Name="acme", SecretString=json.dumps({"key": KEY}))
+        os.environ |= {"ACME_ENDPOINT": server.address, "ACME_SECRET_ARN": made["ARN"], "ACME_LOW_CREDIT": "10"}
+        os.environ["VENDOR_ORDER"] = "acme,dxtong,jumdata"
+        vendors.names.cache_clear()
+        try:
+            yield found
+        finally:
+            vendors.__path__[:] = there
+            vendors.names.cache_clear()
+
+
+def push(body: Any, keyring: Keyring | None = None) -> dict[str, Any]:
+    """A callback of acme's, wired as every function of its kind is."""
+    own, dead_letters = settings(), DeadLetters(settings().dead_letter_queue)
+    table = calls_table(own.calls_table)
+    settling = Settling(table.messages, table.call_ids, dead_letters)
+    story = Callbacks("acme", own, CallbackKeys(own, Secrets()), settling, Outbox(own.outbox_queue), dead_letters)
+    keys = keyring or Keyring.from_secret(json.dumps(SECRETS["callback"]))
+    event = {
+        "pathParameters": {"token": keys.static_token("acme")},
+        "headers": {"Content-Type": "application/json"},
+        "isBase64Encoded": True,
+        "body": base64.b64encode(json.dumps(body).encode()).decode(),
+    }
+    return story.receive(event, Record())
+
+
+def receipt(call: str, result: str = "answered", mobile: str = number(0), **more: str) -> dict[str, str]:
+    return {"call": call, "to": mobile, "result": result, **more}
+
+
+def send(gateway: Gateway, message_id: str, at: int = 0) -> dict[str, Any]:
+    sent: dict[str, Any] = gateway.send(message_id=message_id, mobile=number(at), content=TEXT)
+    return sent
+
+
+def acknowledged(answer: dict[str, Any]) -> bool:
+    return (answer["statusCode"], answer["body"], answer["headers"]["Content-Type"]) == (
+        *(200, '{"ok":true}'),
+        "application/json",
+    )
+
+
+def test_it_is_a_vendor_like_the_others(gateway: Gateway, acme: Acme) -> None:
+    sent = send(gateway, "m1")
+    assert (sent["status"], sent["vendor"], sent["call_id"]) == ("accepted", "acme", "acme-1")
+    assert acknowledged(push(receipt("acme-1")))
+    assert (gateway.status("m1")["status"], gateway.status("m1")["linked_by"]) == ("delivered", "call_id")
+    acme.answer = {"left": "7"}
+    assert gateway.invoke("balance_check", {})["acme"]["state"] == "low"
+
+
+def test_the_body_is_signed_as_it_is_sent(gateway: Gateway, acme: Acme) -> None:
+    send(gateway, "m1")
+    ((path, headers, body),) = acme.requests
+    assert (path, headers["content-type"]) == ("/calls", "application/json")
+    assert headers["x-signature"] == hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
+    sent = json.loads(body)
+    assert (sent["to"], sent["text"], sent["ref"]) == (number(0), TEXT, "m1")
+
+
+def test_what_it_repeats_of_a_request_is_taken_out(gateway: Gateway, acme: Acme) -> None:
+    acme.answer = {"status": "denied", "why": f"{TEXT} to {number(0)} with {KEY} is not allowed"}
+    error = send(gateway, "m1")["error"]
+    assert (error["code"], error["vendor_code"]) == ("blocklisted", "denied")
+    assert not any(word in error["vendor_message"] for word in (TEXT, number(0), KEY))
+    assert "is not allowed" in error["vendor_message"]
+
+
+@pytest.mark.parametrize("envelope", [False, True])
+def test_several_receipts_in_one_push_are_each_settled(gateway: Gateway, acme: Acme, envelope: bool) -> None:
+    for at in range(3):
+        send(gateway, f"m{at}", at)
+    receipts = [receipt(f"acme-{at + 1}", ("answered", "busy")[at % 2], number(at)) for at in range(3)]
+    assert acknowledged(push({"events": receipts} if envelope else receipts))
+    assert [gateway.status(f"m{at}")["status"] for at in range(3)] == ["delivered", "failed", "delivered"]
+    assert gateway.status("m1")["reason"] == "busy"
+
+
+def test_one_that_cannot_be_read_keeps_no_other_out(gateway: Gateway, acme: Acme) -> None:
+    for at in range(2):
+        send(gateway, f"m{at}", at)
+    unreadable = [receipt("acme-2", "a riddle", number(1)), {"events": 7}]
+    body = [receipt("acme-1"), *unreadable, receipt("acme-2", "busy", number(1))]
+    assert acknowledged(push(body))
+    assert [gateway.status(f"m{at}")["status"] for at in range(2)] == ["delivered", "failed"]
+    (letter,) = gateway.taken("dead-letters")
+    assert json.loads(base64.b64decode(letter["body_base64"])) == body
+
+
+def test_a_receipt_that_echoes_our_id_needs_no_guess(gateway: Gateway, acme: Acme) -> None:
+    """The reply was lost, so nobody knows the call id; two messages to one number are told apart all the same."""
+    acme.answer = {}
+    for name in ("m1", "m2"):
+        assert send(gateway, name)["status"] == "unknown"
+    assert acknowledged(push([receipt("acme-1", ref="m1"), receipt("acme-2", "busy", ref="m2")]))
+    assert [gateway.status(name)["status"] for name in ("m1", "m2")] == ["delivered", "failed"]
+    assert [gateway.status(name)["call_id"] for name in ("m1", "m2")] == ["acme-1", "acme-2"]
+
+
+@pytest.mark.parametrize("echoed", ["m2", "nobody", "not an id!", "m1"])
+def test_an_echo_is_believed_only_for_that_messages_number_and_vendor(
+    gateway: Gateway, acme: Acme, echoed: str
+) -> None:
+    acme.answer = {}
+    send(gateway, "m1", 0)
+    send(gateway, "m2", 1)
+    gateway.send(message_id="m3", mobile=number(2), vendor="dxtong", **SHIPPED)
+    assert acknowledged(push(receipt("acme-9", ref=echoed)))
+    assert gateway.status("m2")["status"] == "unknown"
+    assert gateway.status("m1")["status"] == ("delivered" if echoed == "m1" else "unknown")
+    assert acknowledged(push(receipt("acme-8", mobile=number(2), ref="m3")))
+    assert gateway.status("m3")["status"] == "accepted", "another vendor's message"
+
+
+def test_an_echo_outlives_an_outage(gateway: Gateway, acme: Acme) -> None:
+    acme.answer = {}
+    for name in ("m1", "m2"):
+        send(gateway, name)
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem"}
+    assert acknowledged(push(receipt("acme-1", ref="m1")))
+    wire.failing = set()
+    gateway.sweep()
+    assert [gateway.status(name)["status"] for name in ("m1", "m2")] == ["delivered", "unknown"]
