@@ -35,7 +35,7 @@ from voice_gateway.model.errors import TryLater
 from voice_gateway.model.message import LEASE_SECONDS
 from voice_gateway.platform import observability
 from voice_gateway.results import publish
-from voice_gateway.sweeping.passing import INTERVAL
+from voice_gateway.sweeping.common import INTERVAL
 
 from tests import gateway
 from tests.faults import memory

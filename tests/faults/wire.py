@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from voice_gateway.model.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
 from voice_gateway.model.message import LEASE_SECONDS
-from voice_gateway.sweeping.passing import INTERVAL
+from voice_gateway.sweeping.common import INTERVAL
 from voice_gateway.vendors.common import exchange
 from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 

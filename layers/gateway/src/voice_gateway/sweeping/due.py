@@ -6,7 +6,7 @@ from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import Message, State
 from voice_gateway.platform.observability import Invocation
 from voice_gateway.storage.messages import Messages
-from voice_gateway.sweeping.passing import ASK_AGAIN, CLOCKS_APART, Handover, each
+from voice_gateway.sweeping.common import ASK_AGAIN, CLOCKS_APART, Handover, each
 
 
 class Due:

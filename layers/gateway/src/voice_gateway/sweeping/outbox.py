@@ -16,7 +16,7 @@ from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.dead_letters import DeadLetters
 from voice_gateway.storage.messages import MessageChanged
 from voice_gateway.storage.outbox import Content, Entry, Kind, Outbox, stored_message
-from voice_gateway.sweeping.passing import TIME_KEPT
+from voice_gateway.sweeping.common import TIME_KEPT
 
 _SHARE = 0.5
 """Of a run's time that the outbox may take, so that a full one keeps nothing else waiting."""

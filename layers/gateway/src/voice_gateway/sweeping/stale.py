@@ -5,7 +5,7 @@ from collections.abc import Callable
 from voice_gateway.model.message import Message, State
 from voice_gateway.platform.observability import Invocation, log
 from voice_gateway.storage.messages import Messages
-from voice_gateway.sweeping.passing import each
+from voice_gateway.sweeping.common import each
 
 
 class Stale:

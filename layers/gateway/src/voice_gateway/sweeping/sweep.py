@@ -11,9 +11,9 @@ from voice_gateway.receipts.settling import Settling
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.dead_letters import DeadLetters
 from voice_gateway.storage.outbox import Outbox
+from voice_gateway.sweeping.common import TIME_KEPT, Handover
 from voice_gateway.sweeping.due import Due
 from voice_gateway.sweeping.outbox import OutboxApplier
-from voice_gateway.sweeping.passing import TIME_KEPT, Handover
 from voice_gateway.sweeping.redial import Redial
 from voice_gateway.sweeping.stale import Stale
 from voice_gateway.sweeping.unanswered import Unanswered

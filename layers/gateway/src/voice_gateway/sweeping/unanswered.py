@@ -9,7 +9,7 @@ from voice_gateway.platform.observability import Invocation, log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.settling import Settled, Settling
 from voice_gateway.storage.messages import Messages
-from voice_gateway.sweeping.passing import each
+from voice_gateway.sweeping.common import each
 from voice_gateway.sweeping.waiting_receipts import OLDEST
 from voice_gateway.vendors.common.accounts import Accounts
 

@@ -14,7 +14,7 @@ from voice_gateway.receipts.settling import Settling
 from voice_gateway.storage.call_ids import CallId, CallIdChanged
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.messages import MessageChanged
-from voice_gateway.sweeping.passing import INTERVAL
+from voice_gateway.sweeping.common import INTERVAL
 
 OLDEST = 26 * 3600.0
 """Seconds after which a waiting receipt or an unknown message finds nobody any more."""
