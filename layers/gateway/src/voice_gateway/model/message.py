@@ -80,9 +80,5 @@ class Message:
     ttl: int | None = None
     dry_run: bool = False
 
-    @property
-    def final(self) -> bool:
-        return self.state in FINAL
-
     def but(self, **changes: Any) -> "Message":
         return replace(self, **changes)
