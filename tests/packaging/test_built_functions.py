@@ -90,10 +90,10 @@ def test_bytecode_is_there_and_is_used_whatever_the_date_of_its_source(built: Pa
 
 
 def test_tracebacks_name_files_where_lambda_has_them(built: Path) -> None:
-    source = built / "GatewayLayer" / "python" / "voice_gateway" / "settings.py"
+    source = built / "GatewayLayer" / "python" / "voice_gateway" / "platform" / "settings.py"
     code = marshal.loads(Path(importlib.util.cache_from_source(str(source))).read_bytes()[16:])
     assert isinstance(code, CodeType)
-    assert code.co_filename == "/opt/python/voice_gateway/settings.py"
+    assert code.co_filename == "/opt/python/voice_gateway/platform/settings.py"
 
 
 def test_the_layer_is_small_for_every_cold_start_unpacks_it(built: Path) -> None:
