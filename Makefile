@@ -16,6 +16,8 @@ export SAM_CLI_TELEMETRY ?= 0
 
 DEPLOYED = $(shell grep -s '^stack_name' samconfig.toml)
 quoted = '$(subst ','\'',$(1))'
+upper = $(shell printf '%s' '$(1)' | tr '[:lower:]' '[:upper:]')
+VENDORS = $(patsubst functions/callback_%/,%,$(wildcard functions/callback_*/))
 option = $(if $($(2)),--$(1) $(call quoted,$($(2))))
 
 .PHONY: help
@@ -104,9 +106,9 @@ upgrade: $(READY) ## Upgrade a local stack from another commit to this one under
 	@$(BIN)/python -m local upgrade $(call option,from,FROM)
 
 .PHONY: up
-up: $(READY) ## Start the stack in the background: PORT=, DXTONG_ENDPOINT=, JUMDATA_ENDPOINT=, JUMDATA_HOURS=, PARAMETERS="Name=Value …"
+up: $(READY) ## Start the stack in the background: PORT=, <VENDOR>_ENDPOINT=, JUMDATA_HOURS=, PARAMETERS="Name=Value …"
 	@$(BIN)/python -m local up $(call option,port,PORT) $(call option,jumdata-hours,JUMDATA_HOURS) \
-		$(call option,dxtong-endpoint,DXTONG_ENDPOINT) $(call option,jumdata-endpoint,JUMDATA_ENDPOINT) $(PARAMETERS)
+		$(foreach vendor,$(VENDORS),$(call option,$(vendor)-endpoint,$(call upper,$(vendor))_ENDPOINT)) $(PARAMETERS)
 
 .PHONY: down
 down: $(READY) ## Stop it, and leave nothing behind
@@ -122,21 +124,21 @@ build: $(READY) ## Build functions and layers for Lambda, with a bill of materia
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
-	@$(BIN)/python -m local.account
+	@$(BIN)/python -m local.commands.account
 	@$(if $(DEPLOYED),,echo 'The first time sam asks for everything; Enter takes what is in brackets. Think about these: the stack name;' && \
 		echo 'AlarmEmail; VendorOrder, if you have one vendor only; CallbackMode poll in China without an ICP licence;' && \
 		echo 'ApiGatewayLogRole existing, if your APIs have access logs already. Save the answers in samconfig.toml.')
 	$(BIN)/sam deploy $(if $(DEPLOYED),,--guided --stack-name voice-gateway)
-	@echo 'Next: fill in the secrets, register the address that `make address STACK=…` prints with dxtong, `make smoke STACK=…`.'
+	@echo 'Next: fill in the secrets, register the address that `make address STACK=…` prints with its vendor, `make smoke STACK=…`.'
 
 .PHONY: smoke
 smoke: $(READY) ## Check a deployed stack from end to end, and ring no phone: STACK=
-	@$(BIN)/python -m local.smoke $(call option,stack,STACK)
+	@$(BIN)/python -m local.commands.smoke $(call option,stack,STACK)
 
 .PHONY: address
-address: $(READY) ## Print the address to register with dxtong: STACK=
-	@$(BIN)/python -m local.address $(call option,stack,STACK)
+address: $(READY) ## Print the address to register in the vendor's console: STACK=
+	@$(BIN)/python -m local.commands.address $(call option,stack,STACK)
 
 .PHONY: templates
 templates: $(READY) ## Check a file of text templates and push it to the catalogue: FILE=, STACK=
-	@$(BIN)/python -m local.templates $(call option,stack,STACK) $(call quoted,$(FILE))
+	@$(BIN)/python -m local.commands.templates $(call option,stack,STACK) $(call quoted,$(FILE))

@@ -46,8 +46,9 @@ def up(arguments: argparse.Namespace) -> int:
         print(f"  {vendor:<11} {address}")
     for vendor, address in endpoints.items():
         print(f"  {vendor:<11} {address} (yours)")
-    if "dxtong" in endpoints:
-        print(f"  push dxtong's receipts to {stack.description['dxtong_callback_url']}")
+    for vendor in endpoints:
+        if url := dict(stack.description).get(f"{vendor}_callback_url"):
+            print(f"  push {vendor}'s receipts to {url}")
     print(f"  described   {os.path.relpath(LOCAL / 'stack.json')}")
     print("`make down` stops it.")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
 from local.places import LOCAL, ROOT, environment, tool
 from local.server import StackError, locked
+from local.simulators.found import simulators
 
 STACK_NAME = "voice-gateway"
 API_ID = "callbacks"
@@ -18,10 +19,6 @@ API_ID = "callbacks"
 API_ID_TAG = "ms-custom-id"
 BUCKET = "artifacts"
 
-SANDBOX_SECRETS = {
-    "DxtongSecretArn": {"account": "sandbox-account", "apiKey": "sandbox-key"},
-    "JumdataSecretArn": {"appId": "sandbox-app", "appSecret": "sandbox-secret"},
-}
 SANDBOX_TEMPLATES = {
     "order_shipped": {
         "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
@@ -106,9 +103,10 @@ def make_up(aws: Clients, found: Mapping[str, str], parameters: Mapping[str, str
 
 
 def seed(aws: Clients, found: Mapping[str, str]) -> None:
-    """The sandbox accounts of both vendors, and one template."""
-    for output, secret in SANDBOX_SECRETS.items():
-        aws.secretsmanager.put_secret_value(SecretId=found[output], SecretString=json.dumps(secret))
+    """The sandbox account of each vendor, and one template."""
+    for vendor, simulator in simulators().items():
+        secret = json.dumps(dict(simulator.sandbox_secret))
+        aws.secretsmanager.put_secret_value(SecretId=found[f"{vendor.capitalize()}SecretArn"], SecretString=secret)
     for name, template in SANDBOX_TEMPLATES.items():
         aws.ssm.put_parameter(
             Name=f"/{STACK_NAME}/templates/{name}",

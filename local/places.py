@@ -8,6 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 """What outlives a stack: the server's environment and the build. Stacks keep their own folders in it."""
 
+ALIAS = "live"
+"""What triggers call of each function: template.yaml's."""
+
 TOOLS = Path(sys.executable).parent
 """sam and uv stand beside the Python that runs this."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict, cast
 from urllib.parse import urlsplit
 
 from voice_gateway import vendors
@@ -20,9 +20,8 @@ from voice_gateway.platform.callback_tokens import Keyring
 
 from local import deployment, processes, server
 from local.aws import KEY_ID, REGION, SECRET_KEY, Clients
-from local.places import LOCAL, ROOT, environment
+from local.places import ALIAS, LOCAL, ROOT, environment
 from local.server import StackError
-from local.target import ALIAS
 
 VENDORS = vendors.names()
 SIMULATOR_SECONDS = 15.0
@@ -31,7 +30,10 @@ OWNER = "owner.json"
 
 
 class Description(TypedDict):
-    """`stack.json`: what somebody needs to use the stack."""
+    """`stack.json`: what somebody needs to use the stack.
+
+    ``<vendor>_callback_url`` is there for each vendor that pushes to one address, complete with its token.
+    """
 
     endpoint_url: str
     region: str
@@ -201,10 +203,10 @@ class Stack:
         }
 
     def _register_callbacks(self) -> None:
-        """What an operator does in dxtong's console."""
-        url = self.description["dxtong_callback_url"]
-        if url and "dxtong" in self.description["simulators"]:
-            self.configure_simulator("dxtong", callback_url=url)
+        """What an operator does in the console of a vendor that pushes to one address for all calls."""
+        for vendor in self.description["simulators"]:
+            if url := dict(self.description).get(f"{vendor}_callback_url"):
+                self.configure_simulator(vendor, callback_url=url)
 
     # Using it.
 
@@ -395,7 +397,11 @@ def _port_of(folder: Path) -> int | None:
 def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str]) -> Description:
     base = found.get("CallbackBaseUrl", "")
     secret = aws.secretsmanager.get_secret_value(SecretId=found["CallbackSecretArn"])["SecretString"]
-    return {
+    keyring = Keyring.from_secret(secret)
+    registered = vendors.with_one_address()
+    # In poll mode there is no API to push to.
+    addresses = {f"{name}_callback_url": base and keyring.static_address(base, name) for name in registered}
+    described = {
         "endpoint_url": aws.endpoint_url,
         "region": REGION,
         "aws_access_key_id": KEY_ID,
@@ -407,10 +413,10 @@ def _described(aws: Clients, found: Mapping[str, str], simulators: dict[str, str
         "alarm_topic_arn": found["AlarmTopicArn"],
         "calls_table": found["CallsTableName"],
         "callback_base_url": base,
-        # In poll mode there is no API to push to.
-        "dxtong_callback_url": base and f"{base}/callbacks/dxtong/{Keyring.from_secret(secret).static_token('dxtong')}",
+        **addresses,
         "simulators": simulators,
     }
+    return cast("Description", described)
 
 
 def _listed(value: str | list[str]) -> list[str]:

@@ -27,7 +27,8 @@ from voice_gateway.platform import aws, settings
 from voice_gateway.platform.callback_tokens import Keyring
 from voice_gateway.platform.observability import log
 
-from tests import marks
+from local.simulators.found import simulators
+from tests import found, marks
 
 ROOT = Path(__file__).parents[1]
 REGION = "cn-north-1"
@@ -35,7 +36,7 @@ STACK = "voice-gateway-test"
 SERVICES = ("dynamodb", "secretsmanager", "ssm", "sns", "sqs")
 HOOK = "tests"
 """The id under which a test hooks into the clients; such hooks are taken out after each test."""
-FUNCTIONS = ("send", "callback_jumdata", "callback_dxtong", "balance_check", "sweep", "status", "publish")
+FUNCTIONS = found.FOLDERS
 ORDER_SHIPPED = {
     "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
     "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
@@ -136,8 +137,7 @@ def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:
         "NOTIFY_TOPIC_ARN": f"{topic}-notify",
         "RESULTS_TOPIC_ARN": f"{topic}-results",
         "ALARM_TOPIC_ARN": f"{topic}-alarms",
-        "DXTONG_ENDPOINT": endpoints["dxtong"],
-        "JUMDATA_ENDPOINT": endpoints["jumdata"],
+        **{f"{name.upper()}_ENDPOINT": address for name, address in endpoints.items()},
         "JUMDATA_HOURS": "00:00-24:00",
         "JUMDATA_DAILY_CAP": "3",
         "DXTONG_DAILY_CAP": "0",
@@ -173,8 +173,7 @@ def _make(gateway: Gateway) -> None:
 
 
 SECRETS: dict[str, dict[str, Any]] = {
-    "dxtong": {"account": "sandbox-account", "apiKey": "sandbox-key"},
-    "jumdata": {"appId": "sandbox-app", "appSecret": "sandbox-secret"},
+    **{vendor: dict(simulator.sandbox_secret) for vendor, simulator in simulators().items()},
     "callback": {"keys": {"k1": ""}, "number_key": "n" * 64},
 }
 

@@ -1,14 +1,12 @@
 """Run one vendor simulator: `python -m local.simulators jumdata --port 8081`.
 
-Every module beside this one that has a SIMULATOR is a vendor, so that a new vendor changes nothing here.
+Which vendors there are is found (found.py), so that a new one changes nothing here.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import pkgutil
 import signal
 import sys
 import tempfile
@@ -17,19 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import local.simulators
-
+from .found import simulators
 from .server import Simulator
 
-OWN_MODULES = {"__main__", "server"}
 OWN_ARGUMENTS = {"vendor", "port", "address_file"}
-
-
-def vendors() -> dict[str, type[Simulator[Any]]]:
-    """The simulators, by vendor."""
-    names = sorted({each.name for each in pkgutil.iter_modules(local.simulators.__path__)} - OWN_MODULES)
-    modules = [importlib.import_module(f"local.simulators.{name}") for name in names]
-    return {each.SIMULATOR.vendor: each.SIMULATOR for each in modules}
 
 
 def arguments(found: dict[str, type[Simulator[Any]]]) -> argparse.ArgumentParser:
@@ -71,7 +60,7 @@ def serve(simulator: Simulator[Any], address_file: Path | None) -> None:
 
 def main() -> int:
     """Exit status: 0 after a signal, 2 where it could not start."""
-    found = vendors()
+    found = simulators()
     given = vars(arguments(found).parse_args())
     settings = {name: value for name, value in given.items() if name not in OWN_ARGUMENTS and value is not None}
     try:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
@@ -188,6 +189,7 @@ class DxtongSimulator(Simulator[DxtongSettings]):
     """The vendor's server: Submit, GetNum, and receipts to one registered address."""
 
     vendor = "dxtong"
+    sandbox_secret = MappingProxyType({"account": "sandbox-account", "apiKey": "sandbox-key"})
     settings_type = DxtongSettings
 
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:

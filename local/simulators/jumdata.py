@@ -196,6 +196,7 @@ class JumdataSimulator(Simulator[JumdataSettings]):
     """The vendor's server: send, balance, result, and each call's receipt to its own notifyUrl."""
 
     vendor = "jumdata"
+    sandbox_secret = MappingProxyType({"appId": "sandbox-app", "appSecret": "sandbox-secret"})
     settings_type = JumdataSettings
 
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:

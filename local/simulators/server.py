@@ -145,13 +145,17 @@ def magic_ending(mobile: str) -> int | None:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as received. `fields` are the query's, then the form's, which win."""
+    """One request as received. `fields` are the query's, then the form's, which win.
+
+    `headers` are by their names in lower case.
+    """
 
     method: str
     path: str
     fields: Mapping[str, str]
     body: bytes
     content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not 0 <= length <= LARGEST_BODY:
             return Reply(status=413)
         body = self.rfile.read(length)
-        return self.server.owner.handle(_request(self.command, self.path, self.headers["Content-Type"] or "", body))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return self.server.owner.handle(_request(self.command, self.path, headers, body))
 
     def _drip(self, start: bytes, drop: bytes) -> None:
         """A drop now and then, never finished: each read succeeds, only a deadline on the whole helps."""
@@ -260,14 +265,15 @@ def _head(reply: Reply, length: int) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _request(method: str, target: str, content_type: str, body: bytes) -> Request:
+def _request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
     """The fields come from the query and, for a POST, from a form body: both pages take GET and POST."""
     path, _, query = target.partition("?")
     found = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+    content_type = headers.get("content-type", "")
     if method == "POST" and content_type.partition(";")[0].strip().lower() == FORM:
         text = body.decode("utf-8", errors="replace")
         found |= parse_qsl(text, keep_blank_values=True, errors="replace")
-    return Request(method, path, found, body, content_type)
+    return Request(method, path, found, body, content_type, headers)
 
 
 class LoopbackServer(ABC):
@@ -394,13 +400,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the vendor took. `notify_url` and `notify_data` are jumdata's, given with each call."""
+    """A call that the vendor took. `notify_url` and `notify_data` are jumdata's, given with each call.
+
+    `reference` is for a vendor that gives it back with the receipt.
+    """
 
     call_id: str
     mobile: str
     outcome: Outcome
     notify_url: str | None = None
     notify_data: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -414,12 +424,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Push:
-    """One HTTP request that carries a receipt."""
+    """One HTTP request that carries a receipt. It counts as taken once it is answered with `acknowledgement`."""
 
     url: str
     body: bytes = b""
     content_type: str | None = None
     method: str = "POST"
+    acknowledgement: str = "success"
 
 
 class RequestRecord(TypedDict):
@@ -448,6 +459,9 @@ class Simulator[S: Settings](LoopbackServer):
     """A vendor: records its requests, pushes its receipts, and answers at the control address."""
 
     vendor: ClassVar[str]
+    sandbox_secret: ClassVar[Mapping[str, str]]
+    """The content of the gateway's secret that fits the settings' defaults."""
+    mobile_field: ClassVar[str] = "mobile"
     settings_type: ClassVar[type[Settings]]
 
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:
@@ -473,6 +487,10 @@ class Simulator[S: Settings](LoopbackServer):
     @abstractmethod
     def balance_number(self) -> int | float:
         """The balance as a JSON number of the vendor's kind."""
+
+    def fields(self, request: Request) -> Mapping[str, str]:
+        """The fields of a request; a vendor that takes no form reads them from the body."""
+        return request.fields
 
     def forget_calls(self) -> None:
         """Forget what is counted for each number."""
@@ -528,6 +546,7 @@ class Simulator[S: Settings](LoopbackServer):
         """Control requests apart, record the request, start its receipts, and reply."""
         if request.path == CONTROL or request.path.startswith(CONTROL + "/"):
             return self._control(request)
+        request = replace(request, fields=self.fields(request))
         answer = self.answer(request)
         with self._lock:
             self._requests.append(
@@ -535,7 +554,7 @@ class Simulator[S: Settings](LoopbackServer):
                     "path": request.path,
                     "method": request.method,
                     "fields": dict(request.fields),
-                    "mobile": request.fields.get("mobile"),
+                    "mobile": request.fields.get(self.mobile_field),
                     "reply_code": answer.code,
                     "at": self._clock(),
                 }
@@ -700,7 +719,7 @@ def checked_settings(kind: type[Settings], changes: Mapping[str, Any]) -> dict[s
 def send_push(push: Push) -> tuple[int | None, str | None, str | None, bool]:
     """Status, reply and error of one push, and whether it is the last: taken, or refused for good.
 
-    Taken means a 2xx whose text, stripped, is exactly `success` (dxtong, 4.2: 成功接收請輸出字符 “success”).
+    Taken means a 2xx whose text, stripped, is exactly the acknowledgement (dxtong, 4.2: 成功接收請輸出字符 “success”).
     Redirects are not followed, and no proxy is read from the environment.
     """
     try:
@@ -719,7 +738,7 @@ def send_push(push: Push) -> tuple[int | None, str | None, str | None, bool]:
         return None, None, f"{type(error).__name__}: {error}", False
     finally:
         connection.close()
-    return response.status, reply, None, 200 <= response.status < 300 and reply.strip() == "success"
+    return response.status, reply, None, 200 <= response.status < 300 and reply.strip() == push.acknowledgement
 
 
 def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from local.deployment import SANDBOX_SECRETS
+from local.simulators.found import simulators
 from local.stack import Stack
 from tests import marks
 from tests.e2e.use import refused
@@ -28,7 +28,7 @@ class Canary:
         self._alarms = stack.queue_on(topics["alarm_topic_arn"], f"{NOT_OURS}canary-alarms")
         self._results = stack.queue_on(topics["results_topic_arn"], f"{NOT_OURS}canary-results")
         callback = self._secret(f"{topics['stack_name']}-CallbackSecret")
-        words = [word for content in SANDBOX_SECRETS.values() for word in content.values()]
+        words = [word for simulator in simulators().values() for word in simulator.sandbox_secret.values()]
         self._secrets = [*words, callback["number_key"], *filter(None, callback["keys"].values())]
 
     def found(self) -> list[str]:

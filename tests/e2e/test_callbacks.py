@@ -14,9 +14,9 @@ import boto3
 import pytest
 
 from local import deployment
-from local.address import address
+from local.commands.address import addresses
+from local.commands.target import Target
 from local.stack import Stack, temporary_folder
-from local.target import Target
 from tests.e2e.use import SHIPPED, final, new_id, number, push, send, until
 
 RATE, BURST, CONCURRENCY = 2, 5, 2
@@ -45,7 +45,7 @@ def dxtong_address(stack: Stack) -> str:
         region_name=description["region"],
     )
     options = {"endpoint_url": description["endpoint_url"]}
-    return address(Target(description["stack_name"], "the local stack", session, options))
+    return addresses(Target(description["stack_name"], "the local stack", session, options))["dxtong"]
 
 
 def key_id(url: str) -> str:

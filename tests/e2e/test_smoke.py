@@ -7,10 +7,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from voice_gateway import vendors
 
-from local.smoke import Finding, Smoke
+from local.commands.smoke import Finding, Smoke
+from local.commands.target import Target
 from local.stack import Stack
-from local.target import Target
 
 
 def smoke(stack: Stack) -> list[Finding]:
@@ -26,7 +27,7 @@ def failed(stack: Stack) -> str:
 
 def placed(stack: Stack) -> int:
     """How many calls the vendors were asked for."""
-    requests = [each for name in ("dxtong", "jumdata") for each in stack.simulator(name)["requests"]]
+    requests = [each for name in vendors.names() for each in stack.simulator(name)["requests"]]
     return sum(each["mobile"] is not None for each in requests)
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
+from voice_gateway import vendors
 
 from local.stack import Stack
 
@@ -97,7 +98,7 @@ def calls(stack: Stack, vendor: str, mobile: str) -> list[Any]:
 
 def asked(stack: Stack) -> int:
     """How many requests the vendors got in all."""
-    return sum(len(stack.simulator(vendor)["requests"]) for vendor in ("dxtong", "jumdata"))
+    return sum(len(stack.simulator(vendor)["requests"]) for vendor in vendors.names())
 
 
 def push(url: str, body: bytes | None, content_type: str = "application/x-www-form-urlencoded") -> tuple[int, str]:

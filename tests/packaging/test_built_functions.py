@@ -9,15 +9,9 @@ from types import CodeType
 
 import pytest
 
-FUNCTIONS = {
-    "send": "SendFunction",
-    "callback_jumdata": "CallbackJumdataFunction",
-    "callback_dxtong": "CallbackDxtongFunction",
-    "status": "StatusFunction",
-    "publish": "PublishFunction",
-    "sweep": "SweepFunction",
-    "balance_check": "BalanceCheckFunction",
-}
+from tests import found
+
+FUNCTIONS = {folder: f"{name}Function" for folder, name in zip(found.FOLDERS, found.FUNCTIONS, strict=True)}
 LAYERS = ("DependenciesLayer", "GatewayLayer")
 
 # What each needs of the dependencies layer sooner or later, imported as Lambda would: from the layer alone.

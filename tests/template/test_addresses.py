@@ -7,8 +7,9 @@ import pytest
 from voice_gateway.platform.settings import WEB_ADDRESS
 
 from tests.addresses import GOOD, HOSTILE
+from tests.found import ENDPOINTS
 
-ADDRESSES = ("DxtongEndpoint", "JumdataEndpoint", "CallbackBaseUrl")
+ADDRESSES = (*ENDPOINTS, "CallbackBaseUrl")
 
 
 def takes(written: dict[str, Any], name: str, value: str) -> bool:
@@ -31,4 +32,4 @@ def test_template_and_code_take_the_same(written: dict[str, Any]) -> None:
     """What only one of them refused would be found out by a failing `send`, not by the deployment."""
     patterns = {name: written["Parameters"][name]["AllowedPattern"] for name in ADDRESSES}
     whole = f"^{WEB_ADDRESS}$"
-    assert patterns == {"DxtongEndpoint": whole, "JumdataEndpoint": whole, "CallbackBaseUrl": f"^(?:{WEB_ADDRESS})?$"}
+    assert patterns == dict.fromkeys(ENDPOINTS, whole) | {"CallbackBaseUrl": f"^(?:{WEB_ADDRESS})?$"}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.found import FUNCTIONS
 from tests.template.translation import ROOT, translate
 
 NOTHING = object()
 """AWS::NoValue: the property is not there."""
 
 CIDRS = "192.0.2.0/24,198.51.100.7/32"
-FUNCTIONS = ("Send", "CallbackJumdata", "CallbackDxtong", "Status", "Publish", "Sweep", "BalanceCheck")
 
 
 def settled(value: Any, template: dict[str, Any], parameters: dict[str, Any]) -> Any:

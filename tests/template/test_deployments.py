@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from tests.template.test_translated_template import FUNCTIONS, Resources, of_type
+from tests.found import CALLBACKS, FUNCTIONS, TITLES
+from tests.template.test_translated_template import Resources, of_type
 from tests.template.translation import ROOT, TEMPLATE, translate
 
 REGION = "eu-central-1"
 ROLL_BACK = {
     "Send": {"SendErrorsAlarm"},
-    "CallbackJumdata": {"CallbackJumdataErrorsAlarm", "JumdataNotKeptAlarm"},
-    "CallbackDxtong": {"CallbackDxtongErrorsAlarm", "DxtongNotKeptAlarm"},
+    **{f"Callback{title}": {f"Callback{title}ErrorsAlarm", f"{title}NotKeptAlarm"} for title in TITLES.values()},
     "Status": {"StatusErrorsAlarm"},
     "Publish": {"PublishErrorsAlarm", "PublishAgeAlarm"},
     "Sweep": {"SweepErrorsAlarm", "SweepPartFailedAlarm"},
@@ -45,7 +45,7 @@ def test_every_trigger_calls_the_alias(resources: Resources) -> None:
     }
     integrations = json.dumps(resources["CallbackApi"]["Properties"]["Body"]["paths"])
     assert set(re.findall(r"functions/\$\{(\w+)\}/invocations", integrations)) == {
-        f"Callback{vendor}FunctionAliaslive" for vendor in ("Jumdata", "Dxtong")
+        f"{name}FunctionAliaslive" for name in CALLBACKS
     }
 
 

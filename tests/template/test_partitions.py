@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
+from voice_gateway import vendors
 
+from tests.found import CALLBACKS, TITLES
 from tests.template import translation
 from tests.template.evaluation import FRANKFURT, PLACES, Evaluation, Place, texts
 
@@ -190,20 +192,20 @@ def test_nothing_refers_to_what_is_not_deployed(place: Place, mode: str, more: d
 def test_poll_mode_deploys_nothing_for_callbacks(place: Place) -> None:
     push, poll = (deployed(place, CallbackMode=mode) for mode in ("push", "poll"))
     gone = set(push.resources) - set(poll.resources)
-    kept = {name for name in poll.resources if re.match(r"Callback|ApiGateway|(Dxtong|Jumdata)(?!Secret)", name)}
+    kept = {
+        name
+        for name in poll.resources
+        if re.match(rf"Callback|ApiGateway|({'|'.join(TITLES.values())})(?!Secret)", name)
+    }
     assert kept == {"CallbackSecret"}  # it hashes numbers too
     assert not {each["Type"] for each in poll.resources.values()} & {
         "AWS::ApiGateway::Account", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage",
     }  # fmt: skip
-    assert {
-        "CallbackApiLogGroup",
-        "CallbackDxtongLogGroup",
-        "CallbackJumdataErrorsAlarm",
-        "DxtongBadTokenAlarm",
-    } <= gone
-    assert set(push.outputs) - set(poll.outputs) == {
-        "CallbackJumdataFunctionName", "CallbackDxtongFunctionName", "CallbackBaseUrl", "DxtongCallbackAddress",
-    }  # fmt: skip
+    of_each = ("Callback{}LogGroup", "Callback{}ErrorsAlarm", "{}BadTokenAlarm", "{}NotKeptAlarm")
+    assert {"CallbackApiLogGroup", *(name.format(title) for name in of_each for title in TITLES.values())} <= gone
+    registered = {f"{TITLES[name]}CallbackAddress" for name in vendors.with_one_address()}
+    named = {f"{name}FunctionName" for name in CALLBACKS}
+    assert set(push.outputs) - set(poll.outputs) == {"CallbackBaseUrl", *named, *registered}
 
 
 @each_place

@@ -32,6 +32,7 @@ class Acme(Vendor):
     callback_per_call: ClassVar[bool] = False
     result_query: ClassVar[bool] = False
     refusals: ClassVar[Refusals] = REFUSALS
+    echoes_message_id: ClassVar[bool] = True
     acknowledgement: ClassVar[str] = '{"ok":true}'
     acknowledgement_type: ClassVar[str] = "application/json"
 

@@ -85,6 +85,10 @@ class Keyring:
         """The token of the one address that is registered in a vendor's console."""
         return self._signed(vendor, "static")
 
+    def static_address(self, base_url: str, vendor: str) -> str:
+        """The one address that is registered in a vendor's console. It holds the token: treat it as a password."""
+        return callback_address(base_url, vendor, self.static_token(vendor))
+
     def check_static_token(self, vendor: str, token: str) -> None:
         """Raises BadToken, UnknownKey."""
         if self._verified(vendor, token, fields=1) != ["static"]:
@@ -132,8 +136,12 @@ class CallbackKeys:
         """Where one call's receipt is to be pushed; None in poll mode. Raises AwsUnavailable, SettingsError."""
         if self._settings.poll:
             return None
-        token = self.keyring().call_token(vendor, call)
-        return f"{self._settings.callback_base_url}/callbacks/{vendor}/{token}"
+        return callback_address(self._settings.callback_base_url, vendor, self.keyring().call_token(vendor, call))
+
+
+def callback_address(base_url: str, vendor: str, token: str) -> str:
+    """Where a vendor pushes receipts: a path of the API, whose last part is the token."""
+    return f"{base_url.rstrip('/')}/callbacks/{vendor}/{token}"
 
 
 def well_formed(token: str) -> str:

@@ -32,7 +32,8 @@ def receipts(
             unreadable = unreadable or error
             continue
         number_hash = hash_number(receipt.mobile) if receipt.mobile else None
-        found.append(replace(receipt, number_hash=number_hash, message_id=valid_message_id(receipt.message_id)))
+        message_id = valid_message_id(receipt.message_id) if vendor.echoes_message_id else None
+        found.append(replace(receipt, number_hash=number_hash, message_id=message_id))
     return found, unreadable
 
 

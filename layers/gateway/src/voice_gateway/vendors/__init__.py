@@ -17,6 +17,11 @@ def names() -> tuple[str, ...]:
     return tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
+def with_one_address() -> tuple[str, ...]:
+    """The names of the vendors that push every receipt to one address, which is registered in their console."""
+    return tuple(name for name in names() if not vendor(name).callback_per_call)
+
+
 @cache
 def vendor(name: str) -> Vendor:
     """The vendor of that name, which is one of :func:`names`: its module's ``VENDOR``."""

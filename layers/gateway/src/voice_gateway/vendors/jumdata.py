@@ -142,6 +142,10 @@ class Jumdata(Vendor):
         """回调参数. Anything but 0 and 1 cannot be read; the unit of ``callTime`` is taken to be seconds."""
         return self._receipt(fields, "callStatusText")
 
+    def example_callbacks(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        first = {"callId": "smoke", "callStatus": 0, "callStatusText": "成功", "callTime": 1}
+        return first, {**first, "callTime": 2}
+
     def _receipt(self, fields: Fields, text_field: str) -> Receipt:
         status, detail = field(fields, "callStatus"), field(fields, "callDesc")
         if status not in _STATUS:

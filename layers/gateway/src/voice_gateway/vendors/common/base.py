@@ -48,6 +48,8 @@ class Vendor(ABC):
     result_query: ClassVar[bool]
     """True where it can be asked for the result of a call id."""
     refusals: ClassVar[Refusals]
+    echoes_message_id: ClassVar[bool] = False
+    """True where receipts give our own id back, which goes with each call as its ``reference``."""
     acknowledgement: ClassVar[str] = "success"
     """What a callback is answered with once it is kept; another answer makes the vendor push again."""
     acknowledgement_type: ClassVar[str] = "text/plain; charset=utf-8"
@@ -81,6 +83,13 @@ class Vendor(ABC):
     @abstractmethod
     def read_callback(self, fields: Fields) -> Receipt:
         """The receipt that a callback's fields stand for. Raises Unreadable."""
+
+    def example_callbacks(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Two different receipts of one call, as the vendor would push them: for checking that a callback is kept.
+
+        None where that cannot be checked so.
+        """
+        return None
 
     def entries(self, pushed: Fields) -> list[Fields]:
         """The receipts in one object that was pushed: itself, unless the vendor pushes several in an envelope.

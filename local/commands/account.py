@@ -4,7 +4,7 @@ import sys
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.target import deploying
+from local.commands.target import deploying
 
 
 def main() -> int:

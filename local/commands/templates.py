@@ -5,48 +5,34 @@ All or none: one that no vendor could carry keeps the others back too.
 The file is a JSON object of name → {"text": …, "vendors": {…}}.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway.sending.catalogue import check_template
 
-from local.target import NoStackError, Target, target
+from local.commands.command import Asked, CommandError, run
+from local.commands.target import Target
 
 
-class BadFileError(Exception):
-    """The file cannot be read, or holds a template that no vendor could carry."""
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.templates", description=__doc__)
-    parser.add_argument("--stack", help="name of the stack")
-    parser.add_argument("file", help="JSON file of templates")
-    arguments = parser.parse_args()
-    try:
-        templates = read(arguments.file)
-        where = target(arguments.stack)
-        push(templates, where)
-    except (BadFileError, NoStackError, BotoCoreError, ClientError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{len(templates)} pushed to /{where.stack_name}/templates ({where.where})")
+def push_file(asked: Asked) -> int:
+    templates = read(asked.file)
+    push(templates, asked.of)
+    print(f"{len(templates)} pushed to /{asked.of.stack_name}/templates ({asked.of.where})")
     return 0
 
 
 def read(file: str) -> dict[str, Any]:
-    """The checked templates; warnings are printed. Raises BadFileError with the faults of all of them."""
+    """The checked templates; warnings are printed. Raises CommandError with the faults of all of them."""
     if not file:
-        raise BadFileError("say which file: FILE=templates.json")
+        raise CommandError("say which file: FILE=templates.json")
     try:
         templates = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadFileError(f"{file}: {error}") from None
+        raise CommandError(f"{file}: {error}") from None
     if not isinstance(templates, dict) or not templates:
-        raise BadFileError(f"{file}: must be an object of name -> template")
+        raise CommandError(f"{file}: must be an object of name -> template")
     faults = []
     for name, value in templates.items():
         try:
@@ -55,7 +41,7 @@ def read(file: str) -> dict[str, Any]:
         except ValueError as error:
             faults.append(f"{name}: {error}")
     if faults:
-        raise BadFileError("nothing was pushed\n  " + "\n  ".join(faults))
+        raise CommandError("nothing was pushed\n  " + "\n  ".join(faults))
     return templates
 
 
@@ -71,4 +57,4 @@ def push(templates: dict[str, Any], to: Target) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("local.commands.templates", __doc__, push_file, file="JSON file of templates"))

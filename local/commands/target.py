@@ -10,9 +10,6 @@ from botocore.config import Config
 
 from local.places import LOCAL, ROOT
 
-ALIAS = "live"
-"""What triggers call of each function: template.yaml's."""
-
 
 class NoStackError(Exception):
     """Nothing says which stack is meant."""

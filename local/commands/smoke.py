@@ -3,7 +3,6 @@
 It leaves one message behind, `smoke-…`, which had expired before it came: the results topic is told of it.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -19,8 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway import vendors
 from voice_gateway.model.errors import SettingsError
 from voice_gateway.platform.callback_tokens import CallToken, Keyring
+from voice_gateway.vendors.common.base import Vendor
 
-from local.target import ALIAS, NoStackError, Target, target
+from local.commands.command import Asked, run
+from local.commands.target import Target
+from local.places import ALIAS
 
 MOBILE = "13800138000"
 """Named in requests that never reach a vendor."""
@@ -165,25 +167,29 @@ class Smoke:
                 continue
             else:
                 yield fail(f"callback of {name}: a bad token is answered {status}, not 404")
-            if vendors.vendor(name).callback_per_call:
-                yield self._receipt(name, address, keyring)
-            else:
-                yield self._token(name, address + keyring.static_token(name))
+            yield self._callback(vendors.vendor(name), address, keyring)
 
-    def _receipt(self, name: str, address: str, keyring: Keyring) -> Finding:
-        """A receipt for a message that is over: it is written down beside, and changes nothing."""
+    def _callback(self, vendor: Vendor, address: str, keyring: Keyring) -> Finding:
+        if not vendor.callback_per_call:
+            return self._token(vendor.name, address + keyring.static_token(vendor.name))
+        receipts = vendor.example_callbacks()
+        if receipts is None:
+            token = CallToken("smoke", "smoke", int(time.time()) + 300)
+            return self._token(vendor.name, address + keyring.call_token(vendor.name, token))
+        return self._receipt(vendor.name, address, keyring, receipts)
+
+    def _receipt(self, name: str, address: str, keyring: Keyring, receipts: tuple[Any, Any]) -> Finding:
+        """Receipts for a message that is over: they are kept beside its result, and change nothing."""
         message_id = f"smoke-{uuid.uuid4().hex[:12]}"
         over = {"message_id": message_id, "mobile": MOBILE, "expires_at": "2020-01-01T00:00:00Z", **FORMS[0]}
         status = self._invoke("send", over)["status"]
         if status != "expired":
             return fail(f"send: a message that had expired is {status}")
         token = keyring.call_token(name, CallToken(message_id, "smoke", int(time.time()) + 300))
-        answers = []
-        for seconds in (1, 2):  # the first of two receipts is not counted as a later one
-            receipt = {"callId": message_id, "callStatus": 0, "callStatusText": "成功", "callTime": seconds}
-            answers.append(_post(address + token, json.dumps(receipt).encode()))
+        # The first of two receipts is not counted as a later one.
+        answers = [_post(address + token, json.dumps(receipt).encode()) for receipt in receipts]
         kept = self._invoke("status", {"message_id": message_id})["later_receipts"]
-        if answers == [(200, "success")] * 2 and kept == 1:
+        if answers == [(200, vendors.vendor(name).acknowledgement)] * 2 and kept == 1:
             return ok(f"callback of {name}: a signed receipt reaches the calls table")
         return fail(f"callback of {name}: signed receipts are answered {answers}, and {kept} is kept")
 
@@ -264,18 +270,10 @@ def _post(address: str, body: bytes) -> tuple[int, str]:
         return error.code, error.read().decode(errors="replace")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.smoke", description=__doc__)
-    parser.add_argument("--stack", help="name of the stack")
-    arguments = parser.parse_args()
-    try:
-        of = target(arguments.stack)
-    except NoStackError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{of.stack_name}, {of.where}")
+def check(asked: Asked) -> int:
+    print(f"{asked.of.stack_name}, {asked.of.where}")
     failed = False
-    for finding in Smoke(of).run():
+    for finding in Smoke(asked.of).run():
         print(f"  {finding.verdict:<4}  {finding.text}", flush=True)
         failed = failed or finding.verdict == "FAIL"
     print("something is wrong" if failed else "all is well; no phone was rung")
@@ -283,4 +281,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("local.commands.smoke", __doc__, check))
