@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from voice_gateway import vendors
 
 from local.stack import Grant, InvokeError, Stack
 from tests.e2e.use import (
@@ -24,6 +25,8 @@ from tests.e2e.use import (
     status,
     until,
 )
+from tests.found import VENDORS
+from tests.vendors import payloads
 
 Scenario = Callable[[Stack], None]
 
@@ -61,7 +64,8 @@ def is_told(vendor: str) -> Scenario:
 def keeps_the_unreadable(vendor: str) -> Scenario:
     def scenario(stack: Stack) -> None:
         address = _address(stack, vendor)
-        until(lambda: push(address, b"nonsense") == (200, "success"), what="the answer")
+        answer = (200, vendors.vendor(vendor).acknowledgement)
+        until(lambda: push(address, b"nonsense") == answer, what="the answer")
 
     return scenario
 
@@ -71,9 +75,11 @@ def keeps_a_receipt(vendor: str) -> Scenario:
 
     def scenario(stack: Stack) -> None:
         address = _address(stack, vendor)
-        receipt = {"dxtong": b"code=2&voiceid=1", "jumdata": b"callId=1&callStatus=0"}[vendor]
+        callbacks = [each for each in payloads.of_kind("callback") if each.vendor == vendor and each.body]
+        receipt = next(each for each in callbacks if "receipt" in each.meaning)
         with stack.without_permission(f"callback_{vendor}", "dynamodb:UpdateItem", cold=False):
-            assert push(address, receipt) == (200, "success")
+            answer = push(address, receipt.body, receipt.meaning["content_type"])
+            assert answer == (200, vendors.vendor(vendor).acknowledgement)
 
     return scenario
 
@@ -83,7 +89,7 @@ def asks(stack: Stack) -> None:
 
 
 def checks_credit(stack: Stack) -> None:
-    assert set(stack.invoke("balance_check", {})) == {"dxtong", "jumdata"}
+    assert set(stack.invoke("balance_check", {})) == set(VENDORS)
 
 
 def sweeps(stack: Stack) -> None:
@@ -216,6 +222,15 @@ def unscheduled(gateway: Stack) -> None:
         events.disable_rule(Name=rule["Name"])
 
 
+def _callback_needs(vendor: str) -> dict[str, Scenario]:
+    looked_up = {"dynamodb:GetItem": is_told(vendor)} if vendors.vendor(vendor).echoes_message_id else {}
+    return looked_up | {
+        "dynamodb:UpdateItem": is_told(vendor),
+        "secretsmanager:GetSecretValue": is_told(vendor),
+        "sqs:SendMessage": keeps_the_unreadable(vendor),
+    }
+
+
 # function → action → what uses it, and fails without it.
 NEEDED: dict[str, dict[str, Scenario]] = {
     "send": {
@@ -226,16 +241,7 @@ NEEDED: dict[str, dict[str, Scenario]] = {
         "ssm:GetParameter": sends,
         "sqs:SendMessage": keeps_an_outcome,
     },
-    "callback_jumdata": {
-        "dynamodb:UpdateItem": is_told("jumdata"),
-        "secretsmanager:GetSecretValue": is_told("jumdata"),
-        "sqs:SendMessage": keeps_the_unreadable("jumdata"),
-    },
-    "callback_dxtong": {
-        "dynamodb:UpdateItem": is_told("dxtong"),
-        "secretsmanager:GetSecretValue": is_told("dxtong"),
-        "sqs:SendMessage": keeps_the_unreadable("dxtong"),
-    },
+    **{f"callback_{name}": _callback_needs(name) for name in VENDORS},
     "status": {"dynamodb:GetItem": asks},
     "publish": {
         "sns:Publish": publishes,
@@ -261,7 +267,7 @@ NEEDED: dict[str, dict[str, Scenario]] = {
 }
 TAKEN_OUT = [(function, action, needs) for function, actions in NEEDED.items() for action, needs in actions.items()]
 # What only happens where something else fails, and what the lines above use one resource of two for.
-UNDER_FAULT = [keeps_a_receipt("dxtong"), keeps_a_receipt("jumdata")]
+UNDER_FAULT = [keeps_a_receipt(name) for name in VENDORS]
 
 # What AWS does by itself with a function's role, and the local server without asking its IAM: Lambda writes the log,
 # reads the stream and delivers the dead letters of two functions; the rest is granted under a condition only. All of it
@@ -317,8 +323,8 @@ def _queue(stack: Stack, part: str) -> str:
 
 
 def _address(stack: Stack, vendor: str) -> str:
-    if vendor == "dxtong":
-        return stack.description["dxtong_callback_url"]
-    send(stack, mobile=free_number(), vendor="jumdata", **SHIPPED)
-    address: str = stack.simulator("jumdata")["requests"][-1]["fields"]["notifyUrl"]
-    return address
+    if vendor in vendors.with_one_address():
+        return str(dict(stack.description)[f"{vendor}_callback_url"])
+    send(stack, mobile=free_number(), vendor=vendor, **SHIPPED)
+    sent = stack.simulator(vendor)["requests"][-1]["fields"].values()
+    return str(next(value for value in sent if f"/callbacks/{vendor}/" in value))

@@ -80,8 +80,8 @@ def test_every_vendor_is_found_and_has_a_folder_of_payloads() -> None:
     assert folders == set(vendors.names()) >= {"dxtong", "jumdata"}
 
 
-def test_names_are_sorted_and_the_base_is_none_of_them() -> None:
-    assert list(vendors.names()) == sorted(set(vendors.names()) - {"base"})
+def test_names_are_sorted_and_what_vendors_share_is_none_of_them() -> None:
+    assert list(vendors.names()) == sorted(set(vendors.names()) - {"common"})
 
 
 @every_vendor
@@ -100,6 +100,8 @@ def test_a_vendor_is_what_its_contract_declares(name: str) -> None:
     assert set(vendor.credentials) == set(declared["credentials"])
     for told in ("line", "unit", "callback_per_call", "result_query"):
         assert getattr(vendor, told) == declared[told], told
+    assert vendor.acknowledgement == declared.get("acknowledgement", "success")
+    assert vendor.echoes_message_id == declared.get("echoes_message_id", False)
 
 
 @every_vendor
