@@ -19,12 +19,8 @@ API_ID = "callbacks"
 API_ID_TAG = "ms-custom-id"
 BUCKET = "artifacts"
 
-SANDBOX_TEMPLATES = {
-    "order_shipped": {
-        "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
-        "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
-    }
-}
+SANDBOX_TEMPLATE = "order_shipped"
+SANDBOX_TEXT = "您的订单号是:{order}。已由{carrier}发出,请注意查收。"
 
 
 def api_address(endpoint_url: str) -> str:
@@ -89,6 +85,14 @@ def parameters() -> set[str]:
     return set(re.findall(r"^  (\w+):$", section, re.MULTILINE))
 
 
+def vendor_order() -> list[str]:
+    """The default of the template's parameter of that name."""
+    text = (ROOT / "template.yaml").read_text()
+    default = re.search(r"^  VendorOrder:\n(?:    .*\n)*?    Default: (.*)$", text, re.MULTILINE)
+    assert default  # noqa: S101 -- the tests of the template say so too
+    return default[1].split(",")
+
+
 def make_up(aws: Clients, found: Mapping[str, str], parameters: Mapping[str, str]) -> None:
     """What the template asks for and the local server leaves out."""
     aws.dynamodb.update_time_to_live(
@@ -103,17 +107,18 @@ def make_up(aws: Clients, found: Mapping[str, str], parameters: Mapping[str, str
 
 
 def seed(aws: Clients, found: Mapping[str, str]) -> None:
-    """The sandbox account of each vendor, and one template."""
-    for vendor, simulator in simulators().items():
+    """The sandbox account of each vendor, and one template that all of them can carry."""
+    found_simulators = simulators()
+    for vendor, simulator in found_simulators.items():
         secret = json.dumps(dict(simulator.sandbox_secret))
         aws.secretsmanager.put_secret_value(SecretId=found[f"{vendor.capitalize()}SecretArn"], SecretString=secret)
-    for name, template in SANDBOX_TEMPLATES.items():
-        aws.ssm.put_parameter(
-            Name=f"/{STACK_NAME}/templates/{name}",
-            Value=json.dumps(template, ensure_ascii=False),
-            Type="String",
-            Overwrite=True,
-        )
+    carriers = {vendor: dict(found_simulators[vendor].sandbox_template) for vendor in vendor_order()}
+    aws.ssm.put_parameter(
+        Name=f"/{STACK_NAME}/templates/{SANDBOX_TEMPLATE}",
+        Value=json.dumps({"text": SANDBOX_TEXT, "vendors": carriers}, ensure_ascii=False),
+        Type="String",
+        Overwrite=True,
+    )
 
 
 def functions(found: Mapping[str, str]) -> dict[str, str]:

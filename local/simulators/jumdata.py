@@ -197,6 +197,7 @@ class JumdataSimulator(Simulator[JumdataSettings]):
 
     vendor = "jumdata"
     sandbox_secret = MappingProxyType({"appId": "sandbox-app", "appSecret": "sandbox-secret"})
+    sandbox_template = MappingProxyType({"template_id": "T1001", "params": ["order", "carrier"]})
     settings_type = JumdataSettings
 
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:

@@ -461,6 +461,8 @@ class Simulator[S: Settings](LoopbackServer):
     vendor: ClassVar[str]
     sandbox_secret: ClassVar[Mapping[str, str]]
     """The content of the gateway's secret that fits the settings' defaults."""
+    sandbox_template: ClassVar[Mapping[str, Any]] = {}
+    """What the sandbox's catalogue entry says of this vendor (docs/using.md, Templates)."""
     mobile_field: ClassVar[str] = "mobile"
     settings_type: ClassVar[type[Settings]]
 
