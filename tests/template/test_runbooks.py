@@ -17,7 +17,7 @@ def page(alarm: str) -> str:
 
 def sections() -> dict[tuple[str, str], str]:
     """Page and heading → text."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for path in [ROOT / "docs" / "runbooks.md", *sorted((ROOT / "docs" / "runbooks").glob("*.md"))]:
         parts = re.split(r"^## (.+)$", path.read_text(), flags=re.MULTILINE)
         headings = zip(parts[1::2], parts[2::2], strict=True)

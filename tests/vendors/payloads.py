@@ -46,6 +46,12 @@ def largest_call(vendor: str) -> Call:
     return Call(**contract(vendor)["call"], **extras)
 
 
+def fields(request: HttpRequest) -> dict[str, str]:
+    """The fields of a request's body, a form's or a JSON object's, as text."""
+    assert request.form is None or request.json is None, "one body"
+    return {name: str(value) for name, value in (request.form or request.json or {}).items()}
+
+
 class Answering:
     """An exchange that gives one answer, and keeps what was asked."""
 

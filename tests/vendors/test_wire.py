@@ -1,5 +1,6 @@
 """What really leaves for a vendor: the bytes of each request, through the gateway's own exchange over loopback."""
 
+import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from tests.vendors.loopback import Conversation, Loopback
 
 NOW = 1555378976.238
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 every_vendor = pytest.mark.parametrize("name", vendors.names())
 
@@ -22,7 +24,7 @@ def sent(name: str) -> tuple[str, dict[str, str], str, Outcome]:
     with Loopback(answer_nothing) as server:
         outcome = vendors.vendor(name).submit(call, credentials, exchange.over(server.address, 2), NOW)
     assert len(server.conversations) == len(server.requests) == 1
-    head, _, body = server.requests[0].decode("ascii").partition("\r\n\r\n")
+    head, _, body = server.requests[0].decode().partition("\r\n\r\n")
     line, *lines = head.split("\r\n")
     return line, {key.lower(): value for key, value in (each.split(": ", 1) for each in lines)}, body, outcome
 
@@ -33,19 +35,23 @@ def answer_nothing(conversation: Conversation) -> None:
 
 
 @every_vendor
-def test_a_call_is_one_form_posted_in_utf8(name: str) -> None:
+def test_a_call_is_one_form_or_one_json_object_posted_in_utf8(name: str) -> None:
     line, headers, body, outcome = sent(name)
     documented = payloads.contract(name)["submit"]
     method, target, version = line.split(" ")
     address = urlsplit(target)
     assert (method, version, address.path) == ("POST", "HTTP/1.1", documented["path"])
     assert list(parse_qs(address.query)) == documented["query"]
-    assert headers["content-type"].split(";")[0] == FORM
-    fields = parse_qs(body, strict_parsing=True, errors="strict")
     expected = vendors.vendor(name).submit_request(
         payloads.largest_call(name), payloads.contract(name)["credentials"], NOW
     )
-    assert fields == {key: [value] for key, value in (expected.form or {}).items()}
+    if expected.json is None:
+        assert headers["content-type"].split(";")[0] == FORM
+        fields = parse_qs(body, strict_parsing=True, errors="strict")
+        assert fields == {key: [value] for key, value in payloads.fields(expected).items()}
+    else:
+        assert headers["content-type"].split(";")[0] == JSON
+        assert json.loads(body) == expected.json
     assert isinstance(outcome, Unknown)
 
 
@@ -53,7 +59,8 @@ def test_a_call_is_one_form_posted_in_utf8(name: str) -> None:
 def test_no_header_tells_more_than_it_must(name: str) -> None:
     _, headers, _, _ = sent(name)
     allowed = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-type", "content-length"}
-    assert set(headers) <= allowed
+    documented = payloads.contract(name)["submit"].get("headers", [])
+    assert set(headers) <= allowed | {header.lower() for header in documented}
 
 
 @every_vendor
