@@ -61,6 +61,19 @@ def is_told(vendor: str) -> Scenario:
 
 
 @cache
+def is_told_whose_it_is(vendor: str) -> Scenario:
+    """The reply is lost, so that only the id that the vendor echoes says whose receipt it is."""
+
+    def scenario(stack: Stack) -> None:
+        message_id = new_id()
+        sent = send(stack, message_id=message_id, mobile=number(92), vendor=vendor, **SHIPPED)
+        assert sent["status"] == "unknown"
+        until(lambda: status(stack, message_id)["status"] == "delivered", what="the receipt")
+
+    return scenario
+
+
+@cache
 def keeps_the_unreadable(vendor: str) -> Scenario:
     def scenario(stack: Stack) -> None:
         address = _address(stack, vendor)
@@ -223,7 +236,7 @@ def unscheduled(gateway: Stack) -> None:
 
 
 def _callback_needs(vendor: str) -> dict[str, Scenario]:
-    looked_up = {"dynamodb:GetItem": is_told(vendor)} if vendors.vendor(vendor).echoes_message_id else {}
+    looked_up = {"dynamodb:GetItem": is_told_whose_it_is(vendor)} if vendors.vendor(vendor).echoes_message_id else {}
     return looked_up | {
         "dynamodb:UpdateItem": is_told(vendor),
         "secretsmanager:GetSecretValue": is_told(vendor),

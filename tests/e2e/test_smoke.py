@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import boto3
@@ -12,6 +12,7 @@ from voice_gateway import vendors
 from local.commands.smoke import Finding, Smoke
 from local.commands.target import Target
 from local.stack import Stack
+from tests.found import TITLES
 
 
 def smoke(stack: Stack) -> list[Finding]:
@@ -106,10 +107,10 @@ def test_credentials_that_a_vendor_refuses_are_found(gateway: Stack) -> None:
 
 
 def test_secrets_that_nobody_filled_in_are_found(gateway: Stack) -> None:
-    with (
-        secret(gateway, "DxtongSecret", {"account": "", "apiKey": ""}),
-        secret(gateway, "JumdataSecret", {"appId": "", "appSecret": ""}),
-    ):
+    with ExitStack() as emptied:
+        for name, title in TITLES.items():
+            empty = dict.fromkeys(vendors.vendor(name).credentials, "")
+            emptied.enter_context(secret(gateway, f"{title}Secret", empty))
         found = failed(gateway)
     assert "no dry run would be sent" in found
     assert "no vendor has credentials" in found

@@ -24,11 +24,11 @@ from tests.functions.test_send import SHIPPED, Wire, number
 from tests.gateway import ROOT, SECRETS, Gateway
 from tests.vendors.loopback import Conversation, Loopback
 
-KEY = "a-key-that-only-acme-knows"
+KEY = "a-key-that-only-example-knows"
 TEXT = "请注意查收"
 
 
-class Acme:
+class Example:
     """The vendor's server: every request that came, and what it answers."""
 
     def __init__(self) -> None:
@@ -42,21 +42,25 @@ class Acme:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         self.requests.append((first.split()[1], headers, body))
         self.calls += 1
-        answer = {"status": "queued", "call": f"acme-{self.calls}"} if self.answer is None else self.answer
+        answer = {"status": "queued", "call": f"example-{self.calls}"} if self.answer is None else self.answer
         if answer:  # else the connection ends without a word
             content = json.dumps(answer).encode()
             conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
 
 
 @pytest.fixture
-def acme(gateway: Gateway) -> Iterator[Acme]:
+def example(gateway: Gateway) -> Iterator[Example]:
     """The vendor beside the real ones: its module on the package's path, and what a template would set of it."""
-    there, found = list(vendors.__path__), Acme()
+    there, found = list(vendors.__path__), Example()
     vendors.__path__.append(str(ROOT / "tests" / "vendors" / "made_up"))
     with Loopback(found) as server:
-        made = gateway.client("secretsmanager").create_secret(Name="acme", SecretString=json.dumps({"key": KEY}))
-        os.environ |= {"ACME_ENDPOINT": server.address, "ACME_SECRET_ARN": made["ARN"], "ACME_LOW_CREDIT": "10"}
-        os.environ["VENDOR_ORDER"] = "acme,dxtong,jumdata"
+        made = gateway.client("secretsmanager").create_secret(Name="example", SecretString=json.dumps({"key": KEY}))
+        os.environ |= {
+            "EXAMPLE_ENDPOINT": server.address,
+            "EXAMPLE_SECRET_ARN": made["ARN"],
+            "EXAMPLE_LOW_CREDIT": "10",
+        }
+        os.environ["VENDOR_ORDER"] = "example,dxtong,jumdata"
         vendors.names.cache_clear()
         try:
             yield found
@@ -66,14 +70,14 @@ def acme(gateway: Gateway) -> Iterator[Acme]:
 
 
 def push(body: Any, keyring: Keyring | None = None) -> dict[str, Any]:
-    """A callback of acme's, wired as every function of its kind is."""
+    """A callback of example's, wired as every function of its kind is."""
     own, dead_letters = settings(), DeadLetters(settings().dead_letter_queue)
     table = calls_table(own.calls_table)
     settling = Settling(table.messages, table.call_ids, dead_letters)
-    story = Callbacks("acme", own, CallbackKeys(own, Secrets()), settling, Outbox(own.outbox_queue), dead_letters)
+    story = Callbacks("example", own, CallbackKeys(own, Secrets()), settling, Outbox(own.outbox_queue), dead_letters)
     keys = keyring or Keyring.from_secret(json.dumps(SECRETS["callback"]))
     event = {
-        "pathParameters": {"token": keys.static_token("acme")},
+        "pathParameters": {"token": keys.static_token("example")},
         "headers": {"Content-Type": "application/json"},
         "isBase64Encoded": True,
         "body": base64.b64encode(json.dumps(body).encode()).decode(),
@@ -97,26 +101,26 @@ def acknowledged(answer: dict[str, Any]) -> bool:
     )
 
 
-def test_it_is_a_vendor_like_the_others(gateway: Gateway, acme: Acme) -> None:
+def test_it_is_a_vendor_like_the_others(gateway: Gateway, example: Example) -> None:
     sent = send(gateway, "m1")
-    assert (sent["status"], sent["vendor"], sent["call_id"]) == ("accepted", "acme", "acme-1")
-    assert acknowledged(push(receipt("acme-1")))
+    assert (sent["status"], sent["vendor"], sent["call_id"]) == ("accepted", "example", "example-1")
+    assert acknowledged(push(receipt("example-1")))
     assert (gateway.status("m1")["status"], gateway.status("m1")["linked_by"]) == ("delivered", "call_id")
-    acme.answer = {"left": "7"}
-    assert gateway.invoke("balance_check", {})["acme"]["state"] == "low"
+    example.answer = {"left": "7"}
+    assert gateway.invoke("balance_check", {})["example"]["state"] == "low"
 
 
-def test_the_body_is_signed_as_it_is_sent(gateway: Gateway, acme: Acme) -> None:
+def test_the_body_is_signed_as_it_is_sent(gateway: Gateway, example: Example) -> None:
     send(gateway, "m1")
-    ((path, headers, body),) = acme.requests
+    ((path, headers, body),) = example.requests
     assert (path, headers["content-type"]) == ("/calls", "application/json")
     assert headers["x-signature"] == hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     sent = json.loads(body)
     assert (sent["to"], sent["text"], sent["ref"]) == (number(0), TEXT, "m1")
 
 
-def test_what_it_repeats_of_a_request_is_taken_out(gateway: Gateway, acme: Acme) -> None:
-    acme.answer = {"status": "denied", "why": f"{TEXT} to {number(0)} with {KEY} is not allowed"}
+def test_what_it_repeats_of_a_request_is_taken_out(gateway: Gateway, example: Example) -> None:
+    example.answer = {"status": "denied", "why": f"{TEXT} to {number(0)} with {KEY} is not allowed"}
     error = send(gateway, "m1")["error"]
     assert (error["code"], error["vendor_code"]) == ("blocklisted", "denied")
     assert not any(word in error["vendor_message"] for word in (TEXT, number(0), KEY))
@@ -124,58 +128,58 @@ def test_what_it_repeats_of_a_request_is_taken_out(gateway: Gateway, acme: Acme)
 
 
 @pytest.mark.parametrize("envelope", [False, True])
-def test_several_receipts_in_one_push_are_each_settled(gateway: Gateway, acme: Acme, envelope: bool) -> None:
+def test_several_receipts_in_one_push_are_each_settled(gateway: Gateway, example: Example, envelope: bool) -> None:
     for at in range(3):
         send(gateway, f"m{at}", at)
-    receipts = [receipt(f"acme-{at + 1}", ("answered", "busy")[at % 2], number(at)) for at in range(3)]
+    receipts = [receipt(f"example-{at + 1}", ("answered", "busy")[at % 2], number(at)) for at in range(3)]
     assert acknowledged(push({"events": receipts} if envelope else receipts))
     assert [gateway.status(f"m{at}")["status"] for at in range(3)] == ["delivered", "failed", "delivered"]
     assert gateway.status("m1")["reason"] == "busy"
 
 
-def test_one_that_cannot_be_read_keeps_no_other_out(gateway: Gateway, acme: Acme) -> None:
+def test_one_that_cannot_be_read_keeps_no_other_out(gateway: Gateway, example: Example) -> None:
     for at in range(2):
         send(gateway, f"m{at}", at)
-    unreadable = [receipt("acme-2", "a riddle", number(1)), {"events": 7}]
-    body = [receipt("acme-1"), *unreadable, receipt("acme-2", "busy", number(1))]
+    unreadable = [receipt("example-2", "a riddle", number(1)), {"events": 7}]
+    body = [receipt("example-1"), *unreadable, receipt("example-2", "busy", number(1))]
     assert acknowledged(push(body))
     assert [gateway.status(f"m{at}")["status"] for at in range(2)] == ["delivered", "failed"]
     (letter,) = gateway.taken("dead-letters")
     assert json.loads(base64.b64decode(letter["body_base64"])) == body
 
 
-def test_a_receipt_that_echoes_our_id_needs_no_guess(gateway: Gateway, acme: Acme) -> None:
+def test_a_receipt_that_echoes_our_id_needs_no_guess(gateway: Gateway, example: Example) -> None:
     """The reply was lost, so nobody knows the call id; two messages to one number are told apart all the same."""
-    acme.answer = {}
+    example.answer = {}
     for name in ("m1", "m2"):
         assert send(gateway, name)["status"] == "unknown"
-    assert acknowledged(push([receipt("acme-1", ref="m1"), receipt("acme-2", "busy", ref="m2")]))
+    assert acknowledged(push([receipt("example-1", ref="m1"), receipt("example-2", "busy", ref="m2")]))
     assert [gateway.status(name)["status"] for name in ("m1", "m2")] == ["delivered", "failed"]
-    assert [gateway.status(name)["call_id"] for name in ("m1", "m2")] == ["acme-1", "acme-2"]
+    assert [gateway.status(name)["call_id"] for name in ("m1", "m2")] == ["example-1", "example-2"]
 
 
 @pytest.mark.parametrize("echoed", ["m2", "nobody", "not an id!", "m1"])
 def test_an_echo_is_believed_only_for_that_messages_number_and_vendor(
-    gateway: Gateway, acme: Acme, echoed: str
+    gateway: Gateway, example: Example, echoed: str
 ) -> None:
-    acme.answer = {}
+    example.answer = {}
     send(gateway, "m1", 0)
     send(gateway, "m2", 1)
     gateway.send(message_id="m3", mobile=number(2), vendor="dxtong", **SHIPPED)
-    assert acknowledged(push(receipt("acme-9", ref=echoed)))
+    assert acknowledged(push(receipt("example-9", ref=echoed)))
     assert gateway.status("m2")["status"] == "unknown"
     assert gateway.status("m1")["status"] == ("delivered" if echoed == "m1" else "unknown")
-    assert acknowledged(push(receipt("acme-8", mobile=number(2), ref="m3")))
+    assert acknowledged(push(receipt("example-8", mobile=number(2), ref="m3")))
     assert gateway.status("m3")["status"] == "accepted", "another vendor's message"
 
 
-def test_an_echo_outlives_an_outage(gateway: Gateway, acme: Acme) -> None:
-    acme.answer = {}
+def test_an_echo_outlives_an_outage(gateway: Gateway, example: Example) -> None:
+    example.answer = {}
     for name in ("m1", "m2"):
         send(gateway, name)
     wire = Wire(gateway)
     wire.failing = {"UpdateItem"}
-    assert acknowledged(push(receipt("acme-1", ref="m1")))
+    assert acknowledged(push(receipt("example-1", ref="m1")))
     wire.failing = set()
     gateway.sweep()
     assert [gateway.status(name)["status"] for name in ("m1", "m2")] == ["delivered", "unknown"]

@@ -23,8 +23,8 @@ REFUSALS: Refusals = {"denied": ("denied", Code.BLOCKLISTED, RefusalClass.FINAL)
 RESULTS = {"answered": None, "busy": "busy"}
 
 
-class Acme(Vendor):
-    name: ClassVar[str] = "acme"
+class Example(Vendor):
+    name: ClassVar[str] = "example"
     credentials: ClassVar[tuple[str, ...]] = ("key",)
     forms: ClassVar[tuple[type, ...]] = (Text,)
     line: ClassVar[str] = "voice"
@@ -90,4 +90,4 @@ def _signed(path: str, fields: dict[str, Any], credentials: Credentials) -> Http
     return HttpRequest("POST", path, json=fields, headers={"X-Signature": signature})
 
 
-VENDOR = Acme()
+VENDOR = Example()
