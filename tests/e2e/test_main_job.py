@@ -115,7 +115,7 @@ def test_bad_input_is_refused_with_every_fault_named_and_reaches_no_vendor(gatew
         ({"mobile": "123", **SHIPPED}, "invalid_mobile"),
         ({"mobile": number(0), "template": "no_such"}, "unknown_template"),
         ({"mobile": number(0), **SHIPPED, "params": {}}, "template_mismatch"),
-        ({"mobile": number(0), "content": "长" * 181}, "content_too_long"),
+        ({"mobile": number(0), "content": "长" * 181, "vendor": "dxtong"}, "content_too_long"),
     ]:
         assert send(gateway, **request)["error"]["code"] == code
     assert asked(gateway) == before

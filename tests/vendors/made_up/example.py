@@ -41,9 +41,6 @@ class Example(Vendor):
             return Call(mobile="", content=form.content)
         return self._fault(Code.TEMPLATE_MISMATCH, "cannot carry this template")
 
-    def check_template(self, text: str, own: dict[str, Any]) -> tuple[list[str], list[str]]:
-        return [f"{name}: unknown" for name in sorted(own)], []
-
     def submit_request(self, call: Call, credentials: Credentials, now: float) -> HttpRequest:
         fields = {"to": call.mobile, "text": call.content, "ref": call.reference, "at": int(now)}
         return _signed("/calls", fields, credentials)
