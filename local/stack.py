@@ -223,7 +223,7 @@ class Stack:
         return self._aws
 
     def invoke(self, function: str, payload: Any) -> Any:
-        """Invokes one of the seven functions and returns its result. Raises InvokeError."""
+        """Invokes a function and returns its result. Raises InvokeError."""
         reply = self.aws.lambda_.invoke(
             FunctionName=self.description["functions"][function],
             Payload=json.dumps(payload, ensure_ascii=False).encode(),
