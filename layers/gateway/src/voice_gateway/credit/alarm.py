@@ -1,4 +1,4 @@
-"""What the alarm topic is told of a vendor's credit: a JSON object, with a sentence that a person can act on."""
+"""The message to the alarm topic about a vendor's credit: JSON, with a sentence that a person can act on."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def _text(stack: str, check: Check, state: CreditState) -> str:
 
 
 def _why(fault: Fault | None) -> str:
-    """With the vendor's own code and words: they are what its support asks for."""
+    """Includes the vendor's own code and text: its support asks for them."""
     if fault is None:
         return "the vendor did not answer"
     vendors_words = " ".join(part for part in (fault.vendor_code, fault.vendor_message) if part)

@@ -1,8 +1,8 @@
-"""The story of ``balance_check``: how much credit is left, and one message on the alarm topic for each change of state.
+"""What ``balance_check`` does: asks how much credit is left, and sends one alarm for each change of state.
 
-The state of each vendor is one item of the calls table, replaced by compare and swap. What was decided but could not be
-published is published by the next check, for ``announced`` lags behind ``state``: an alarm goes out at least once, and
-twice only where two checks overlap, or one is cut off between publishing and noting it.
+The state of each vendor is one item of the calls table, replaced by compare and swap. If an alarm cannot be published,
+the next check publishes it, because ``announced`` still differs from ``state``. So an alarm goes out at least once. It
+goes out twice only if two checks overlap, or if one is cut off between publishing and writing ``announced``.
 """
 
 import json
@@ -43,7 +43,7 @@ class BalanceCheck:
     def check(self, record: Record) -> dict[str, Any]:
         """``{vendor: {state, remaining, unit, threshold, error}}``.
 
-        Raises AwsUnavailable, after every vendor was tried, where a state or an alarm could not be written.
+        Raises AwsUnavailable, after every vendor was tried, if a state or an alarm could not be written.
         """
         states: dict[str, Any] = {}
         failed: list[str] = []
@@ -71,7 +71,7 @@ class BalanceCheck:
                 remaining = vendor.balance(credentials, exchange, self._clock())
             except BalanceUnknown as unknown:
                 fresh = account.credentials(anew=True) if unknown.fault.code is Code.CREDENTIALS_REFUSED else None
-                if fresh is None or fresh == credentials:  # those that were refused
+                if fresh is None or fresh == credentials:  # the ones that were refused
                     raise
                 remaining = vendor.balance(fresh, exchange, self._clock())
         except BalanceUnknown as unknown:
@@ -79,7 +79,7 @@ class BalanceCheck:
         return Check(vendor, threshold, clear_at, remaining)
 
     def _decide(self, check: Check) -> dict[str, Any]:
-        """Writes the new state, and says so where it is another. A check that was overtaken says what stands."""
+        """Writes the new state, and announces a change. A check that was overtaken returns the state that stands."""
         name = check.vendor.name
         seen = self._states.get(name)
         new = next_state(seen, check, self._clock())

@@ -9,12 +9,12 @@ from voice_gateway.storage.credit import CreditState
 from voice_gateway.vendors.common.base import Vendor
 
 FAILURES_TO_UNKNOWN = 3
-"""Failed checks in a row after which nobody knows the credit any more."""
+"""After this many failed checks in a row the credit is ``unknown``."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One vendor, checked: the credit left in the vendor's unit, or why it could not be learnt."""
+    """What one check found: the credit left, in the vendor's unit, or why it is not known."""
 
     vendor: Vendor
     threshold: Decimal
@@ -36,7 +36,7 @@ def next_state(seen: CreditState, check: Check, now: float) -> CreditState:
         state = "unknown"
     return {
         "state": state or "unknown",
-        # What is known of the credit itself: a failing query does not forget that it was low.
+        # The last known level: a query that fails does not forget that the credit was low.
         "level": level,
         "announced": seen.get("announced", "ok"),
         "failures": failures,
@@ -47,14 +47,14 @@ def next_state(seen: CreditState, check: Check, now: float) -> CreditState:
 
 
 def to_be_announced(state: CreditState) -> bool:
-    """Whether the alarm topic does not know of this state yet, and is to know."""
+    """Whether the alarm topic still has to be told of this state."""
     if state["announced"] == state["state"]:
         return False
     return state["state"] != "unknown" or bool(state["failures"] >= FAILURES_TO_UNKNOWN)
 
 
 def amount(name: str, text: str) -> Decimal:
-    """A threshold as a deployment sets it. Raises SettingsError."""
+    """Reads a threshold from the settings. Raises SettingsError."""
     try:
         number = Decimal(text)
     except InvalidOperation:

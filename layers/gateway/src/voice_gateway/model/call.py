@@ -12,7 +12,7 @@ class Call:
 
     ``content`` is the text in full, at most 180 characters at dxtong; ``template_id`` is jumdata's. ``values`` are a
     template's, in its order. ``notify_url`` is where this one call's receipt is to be pushed, for a vendor that takes
-    an address a call; ``reference`` is the message's own id, for a vendor that gives it back with the receipt.
+    an address a call; ``reference`` is our message id, for a vendor that echoes it in the receipt.
     """
 
     mobile: str = field(repr=False)
@@ -39,13 +39,13 @@ class RefusalClass(StrEnum):
     """What a vendor's refusal means for the message (docs/vendors.md)."""
 
     FINAL = "F"
-    """The number's or the text's fault: no other vendor is asked."""
+    """The number or the text is at fault: no other vendor is asked."""
     NEXT = "N"
-    """The vendor's own reason: the next vendor is asked, and this one rests."""
+    """The vendor's own reason, such as no credit: the next vendor is asked, and this one rests."""
     TRANSIENT = "T"
-    """Passing: the next vendor is asked; with none left the message is released."""
+    """It will pass: the next vendor is asked; if none is left, the message is released."""
     CAP = "C"
-    """This vendor's cap for the number: the next vendor is asked, and this one does not rest."""
+    """This vendor's cap for the number is reached: the next vendor is asked, and this one does not rest."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class NotSent:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Everything else: never rung again by itself."""
+    """Everything else: the phone may have rung, so the gateway does not ring again by itself."""
 
     why: str
     vendor_code: str | None = None

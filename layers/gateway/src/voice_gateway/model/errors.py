@@ -1,8 +1,8 @@
-"""What can go wrong. What a vendor answered is no exception but an outcome: see ``call.py``."""
+"""Exceptions. A vendor's answer is not one of them: it is an outcome (``call.py``)."""
 
 
 class GatewayError(Exception):
-    """The root of what the gateway itself raises. Its text never holds a secret, a token, a number or a text."""
+    """The base of the gateway's own exceptions. Their texts hold no secret, token, number or message text."""
 
 
 class SettingsError(GatewayError):
@@ -15,7 +15,7 @@ class SettingsError(GatewayError):
 
 
 class AwsUnavailable(GatewayError):
-    """AWS did not do what was asked; for a write, nobody knows whether it was applied."""
+    """A request to AWS failed. If it was a write, it may or may not have been applied."""
 
 
 class TryLater(GatewayError):

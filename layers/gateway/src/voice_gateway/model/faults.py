@@ -1,4 +1,4 @@
-"""A result's ``error``: its codes, and which of them may pass by themselves (docs/using.md, Errors)."""
+"""A result's ``error``: its codes, and which of them are worth a retry (docs/using.md, Errors)."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -43,12 +43,12 @@ RETRYABLE = frozenset(
         Code.IN_PROGRESS,
     }
 )
-"""The same request under a new id may succeed later; for ``in_progress``, under the same id."""
+"""The same request may succeed later, under a new id; for ``in_progress``, under the same id."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a message was not rung, or is not settled: a result's ``error``."""
+    """Why a message was not rung, or why its outcome is not known: a result's ``error``."""
 
     code: Code
     message: str

@@ -7,7 +7,7 @@ from typing import Any
 from voice_gateway.model.request import OnUnknown
 
 LEASE_SECONDS = 55.0
-"""How long a sender holds a message: longer than ``send`` can run, so a lease that is over belongs to nobody alive."""
+"""How long a sender holds a message. Longer than ``send`` can run: when a lease is over, its holder has ended."""
 
 
 class State(StrEnum):
@@ -22,7 +22,7 @@ class State(StrEnum):
     ACCEPTED = "accepted"
     """The vendor has it; no receipt yet."""
     UNKNOWN = "unknown"
-    """Handed over, and nobody can say whether the vendor took it."""
+    """Handed over, and it is not known whether the vendor took it."""
     DELIVERED = "delivered"
     """Rung, answered, read out."""
     FAILED = "failed"
@@ -43,11 +43,11 @@ PUBLIC_STATUS = {State.DUE: "deferred", State.RELEASED: "deferred", State.CALLIN
 class Message:
     """A message as the calls table holds it: one item, ``MSG#<id>``.
 
-    Times are epoch seconds, lease and ``called_at`` with a fraction. ``request`` is the normalised request as JSON, by
-    which a deferred message is sent and an unknown one redialled. ``receipts`` are the distinct receipts that came, as
-    canonical JSON, the first of which stands. After a redial ``called_at`` is still when the first call was made, by
-    ``earlier_vendor``. ``asked`` is when ``sweep`` handed an unknown message over, or counted an accepted one as
-    unanswered. ``unlinked`` counts receipts for its number that nobody could attribute.
+    Times are epoch seconds, lease and ``called_at`` with a fraction. ``request`` is the normalised request as JSON: a
+    deferred message is sent, and an unknown one redialled, from it. ``receipts`` are the distinct receipts that came,
+    as canonical JSON; the first one stands. After a redial ``called_at`` still is the time of the first call, which
+    ``earlier_vendor`` made. ``asked`` is when ``sweep`` handed an unknown message over for a redial, or counted an
+    accepted one as unanswered. ``unlinked`` counts receipts for its number whose message could not be told.
     """
 
     message_id: str

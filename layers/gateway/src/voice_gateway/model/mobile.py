@@ -1,4 +1,4 @@
-"""Mainland mobile numbers: personal data, so never a key nor a log line as they are."""
+"""Mainland mobile numbers. They are personal data: in keys they are hashed, in log lines masked."""
 
 import re
 
@@ -11,11 +11,11 @@ _WITHIN = re.compile(
 
 
 def normalise(text: str) -> str | None:
-    """The 11 digits of a mainland mobile, without country code, blanks and hyphens; None where it is none."""
+    """The 11 digits of a mainland mobile, without country code, blanks and hyphens; None if it is none."""
     match = _MOBILE.fullmatch(_SEPARATORS.sub("", text))
     return match[1] if match else None
 
 
 def masked(text: str) -> str:
-    """A text of somebody else's, with the last four digits left of each number in it."""
+    """The text with each mobile number in it reduced to its last four digits."""
     return _WITHIN.sub(lambda match: f"*{match[1]}", text)

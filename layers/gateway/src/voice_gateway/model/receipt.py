@@ -10,12 +10,11 @@ from voice_gateway.model.stored import known_fields
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a vendor says became of a call.
+    """What became of a call, as the vendor reports it.
 
-    ``call_id`` is None where the vendor left it out of a callback to a call's own address. ``talk_seconds`` is None
-    where it does not say; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only there to be compared, as
-    ``number_hash``, and is never stored. ``message_id`` is the message's own id, from a vendor that echoes it; it says
-    where the receipt belongs, and is not stored with it.
+    ``call_id`` is None if the vendor left it out of a callback to a call's own address. ``talk_seconds`` is None if the
+    vendor does not report it; ``reported_at`` is RFC 3339 with offset. ``mobile`` is only compared, as ``number_hash``,
+    and never stored. ``message_id`` is our own id, from a vendor that echoes it; it is not stored with the receipt.
     """
 
     vendor: str

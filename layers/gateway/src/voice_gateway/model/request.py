@@ -65,11 +65,11 @@ class Request:
 
     @property
     def fingerprint(self) -> str:
-        """Tells a reused id from a replay: over the normalised request without ``message_id`` and ``dry_run``."""
+        """A hash of the normalised request without ``message_id`` and ``dry_run``: tells a replay from a reused id."""
         return digest(self._fields())
 
     def to_json(self) -> str:
-        """The normalised request as JSON, which can be read again: a deferred message is sent by it."""
+        """The normalised request as JSON. Read again, it gives the same request: deferred messages are sent from it."""
         return json.dumps({**self._fields(), "message_id": self.message_id}, ensure_ascii=False)
 
     def _fields(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def digest(fields: Any) -> str:
 
 @dataclass(frozen=True)
 class Template:
-    """One catalogue entry: the text, and what each vendor that can carry it calls it, in routing order."""
+    """One catalogue entry: the text, and for each vendor that can carry it the vendor's own part, in routing order."""
 
     name: str
     text: str

@@ -11,7 +11,7 @@ Result = dict[str, Any]
 
 
 def result(message: Message, *, replayed: bool = False) -> Result:
-    """The result of a stored message, or of one that would be stored but for ``dry_run``."""
+    """The result of a stored message, or of the one that a ``dry_run`` would have stored."""
     return {
         "message_id": message.message_id,
         "status": PUBLIC_STATUS.get(message.state, str(message.state)),
@@ -45,7 +45,7 @@ def nothing_stored(message_id: str | None, fault: Fault, now: float) -> Result:
 
 
 def published(message: Message) -> Result:
-    """The result as the topic carries it: without ``replayed``, which belongs to one answer."""
+    """The result as it is published: without ``replayed``, which only makes sense in a reply."""
     told = result(message)
     del told["replayed"]
     return told

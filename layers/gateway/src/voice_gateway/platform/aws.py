@@ -1,4 +1,4 @@
-"""The one boto3 session, its clients made once each, when first needed; and what of their errors matters here."""
+"""AWS: one boto3 client for each service, made when it is first needed, and one exception for all that they raise."""
 
 import re
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from botocore.parsers import ResponseParserError
 
 from voice_gateway.model.errors import AwsUnavailable
 
-# Three tries of at most three seconds: AWS's own hiccups are ridden out well inside every function's timeout.
+# Three tries of at most three seconds each: a short disturbance at AWS passes well within every function's timeout.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=2)
 
 
 @cache
 def client(service: str) -> Any:
-    """The client of an AWS service, by boto3's name of it."""
+    """The client of an AWS service, by boto3's name for the service."""
     return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
 
 
 @contextmanager
 def reaching(service: str) -> Iterator[None]:
-    """Turns whatever boto3 raises into AwsUnavailable, whose text names the error and nothing of the request."""
+    """Turns whatever boto3 raises into AwsUnavailable. Its text names the error, and nothing of the request."""
     try:
         yield
     except ClientError as error:
@@ -35,12 +35,12 @@ def reaching(service: str) -> Iterator[None]:
         raise AwsUnavailable(f"{service}: {type(error).__name__}") from None
 
 
-# What SQS and SNS refuse, though JSON and DynamoDB may bring it: one such character would stop a result for good.
+# Characters that SQS and SNS refuse, though JSON and DynamoDB take them: one of them would block a result for good.
 _REFUSED = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def transportable(text: str) -> str:
-    """The text as queues and topics take it."""
+    """The text with the characters replaced that queues and topics refuse."""
     return _REFUSED.sub("\ufffd", text)
 
 

@@ -1,7 +1,7 @@
-"""Tokens in callback addresses: what stands in for the signature that neither vendor gives (docs/protocol.md).
+"""Tokens in callback addresses: no vendor signs its callbacks, so the address carries a signature (docs/protocol.md).
 
 A token is text over ``A-Za-z0-9_.-``: fields joined by dots, the last of which is an HMAC-SHA256 over the text of
-the others. It is compared as text, so a second spelling of the same bytes is a forgery.
+the others. It is compared as text: another base64 spelling of the same bytes is a forgery.
 """
 
 import base64
@@ -21,12 +21,12 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_\-]{1,32}", re.ASCII)
 
 
 class UnknownKey(BadToken):
-    """The token names a key that the secret does not hold; it may have been added a moment ago."""
+    """The token names a key that is not in the cached secret; it may have been added a moment ago."""
 
 
 @dataclass(frozen=True)
 class CallToken:
-    """What jumdata's address says: the message, the attempt that rang, and until when the address is good (epoch s)."""
+    """What the token of a call's own address says: message, attempt, and when the address expires (epoch seconds)."""
 
     message_id: str
     attempt: str
@@ -44,7 +44,7 @@ class Keyring:
     def from_secret(cls, secret: str) -> "Keyring":
         """Reads ``{"keys": {id: key, …}, "number_key": …}``. Raises SettingsError.
 
-        CloudFormation generates one string a secret, which is the number key; a key left empty is derived from it.
+        CloudFormation generates only one string in a secret: the number key. A key left empty is derived from it.
         """
         try:
             content = json.loads(secret)
@@ -59,7 +59,7 @@ class Keyring:
         return cls({key_id: _key(number_key, key_id, key) for key_id, key in keys.items()}, number_key)
 
     def number_hash(self, mobile: str) -> str:
-        """What stands for a number in keys. Keyed, for eleven digits are soon tried through."""
+        """The hash that is stored in place of a number. Keyed, because eleven digits are soon tried out."""
         digest = hmac.new(self.number_key.encode(), b"number:" + mobile.encode(), hashlib.sha256)
         return digest.hexdigest()[:32]
 
@@ -120,7 +120,7 @@ class CallbackKeys:
         self._secrets = secrets
 
     def keyring(self, *, anew_after: float | None = None) -> Keyring:
-        """The keys; read past the cache if that was not done in the last ``anew_after`` seconds.
+        """The keys; read past the cache if they were not read so in the last ``anew_after`` seconds.
 
         Raises AwsUnavailable, SettingsError.
         """
@@ -129,7 +129,7 @@ class CallbackKeys:
         return Keyring.from_secret(secret)
 
     def number_hash(self, mobile: str) -> str:
-        """What stands for a number in keys. Raises AwsUnavailable, SettingsError."""
+        """The hash that is stored in place of a number. Raises AwsUnavailable, SettingsError."""
         return self.keyring().number_hash(mobile)
 
     def callback_address(self, vendor: str, call: CallToken) -> str | None:

@@ -1,4 +1,4 @@
-"""The only logger and the only metrics. One line an invocation is both: a log record, and CloudWatch's EMF.
+"""The only logger and the only metrics. Each invocation writes one line that is both log record and metrics (EMF).
 
 No secret, token, full number or text goes in: callers pass ids, codes, names and the last four digits of a number.
 """
@@ -19,7 +19,7 @@ NAMESPACE = "VoiceGateway"
 
 
 class Record:
-    """What one invocation has to say of itself."""
+    """The fields and the metrics of one invocation's line."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
@@ -36,15 +36,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One invocation's means: the seconds that it has left, and the line that it will write of itself."""
+    """One invocation: the seconds that it has left, and the line that it will write."""
 
     remaining: Callable[[], float]
     record: Record
 
 
 @contextmanager
-def invocation(context: Any, story: str) -> Iterator[Record]:
-    """Wraps one invocation: whatever happens in it, one line says what was noted, and how long it took."""
+def invocation(context: Any, function: str) -> Iterator[Record]:
+    """Wraps one invocation: whatever happens, one line is written, with what was noted and how long it took."""
     record = Record()
     record.note(request_id=getattr(context, "aws_request_id", None))
     started = time.perf_counter()
@@ -56,7 +56,7 @@ def invocation(context: Any, story: str) -> Iterator[Record]:
         raise
     finally:
         record.count("DurationMs", round((time.perf_counter() - started) * 1000, 1))
-        emit(story, record)
+        emit(function, record)
 
 
 def emit(service: str, record: Record, **dimensions: str) -> None:

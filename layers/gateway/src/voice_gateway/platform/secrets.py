@@ -1,6 +1,6 @@
 """Credentials and keys from Secrets Manager, cached by Powertools' Parameters.
 
-While Secrets Manager is down an expired copy serves: a credential that worked five minutes ago is better than no call.
+While Secrets Manager is down an expired copy is used: a credential that worked five minutes ago is better than no call.
 """
 
 import json
@@ -16,7 +16,7 @@ from voice_gateway.platform import aws
 MAX_AGE = 300
 """Seconds that a secret is taken from the cache."""
 _REST = 30
-"""Seconds that Secrets Manager is left alone after it failed: three secrets in turn would eat a function's time."""
+"""Seconds for which Secrets Manager is not asked after it failed: three slow secrets would use up a function's time."""
 
 
 class Secrets:
@@ -30,7 +30,7 @@ class Secrets:
         self._failed_at = 0.0
 
     def text(self, arn: str, *, anew: bool = False) -> str:
-        """The secret's text. ``anew`` asks past the cache. Raises AwsUnavailable where there is no copy either."""
+        """The secret's text. ``anew`` asks past the cache. Raises AwsUnavailable if there is no old copy either."""
         copy = self._copies.get(arn)
         if copy is not None and self._clock() - self._failed_at < _REST:
             return copy
@@ -45,14 +45,14 @@ class Secrets:
         return value
 
     def anew_at_most(self, arn: str, seconds: float) -> str:
-        """The secret read past the cache, at most once in ``seconds``; in between, as it is cached."""
+        """The secret, read past the cache at most once in ``seconds``; in between, from the cache."""
         due = self._clock() - self._asked.get(arn, -seconds) >= seconds
         if due:
             self._asked[arn] = self._clock()
         return self.text(arn, anew=due)
 
     def fields(self, arn: str, names: tuple[str, ...], *, anew: bool = False) -> dict[str, str] | None:
-        """A vendor's credentials: every named field as text, or None where one is not filled in."""
+        """A vendor's credentials: every named field as text, or None if one is not filled in."""
         try:
             content = json.loads(self.text(arn, anew=anew))
         except ValueError:

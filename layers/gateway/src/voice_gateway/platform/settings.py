@@ -25,7 +25,7 @@ _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Names of somebody's own network, metadata services among them: no public authority gives a certificate for these
 # (RFC 6761, 6762, 7686, 8375; ICANN has set "internal" aside).
 _PRIVATE = "arpa|corp|home|internal|intranet|invalid|lan|local|localdomain|localhost|onion|private|test"
-# A last label that begins with a letter: no spelling of an IP address has one, be it decimal, octal or hexadecimal.
+# A last label that begins with a letter: no spelling of an IP address has one, decimal, octal or hexadecimal.
 _HOST = rf"(?:{_LABEL}\.)+(?!(?i:{_PRIVATE})(?:[:/]|$))[A-Za-z][A-Za-z0-9-]{{0,61}}[A-Za-z0-9]"
 _PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PATH = "(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
@@ -64,7 +64,7 @@ class Settings:
             raise SettingsError(name, f"must be a whole number of at least {least}")
         return int(value)
 
-    # What the gateway owns on AWS.
+    # The gateway's own resources on AWS.
 
     @property
     def stack(self) -> str:
@@ -117,7 +117,7 @@ class Settings:
     def seconds_for_a_call(self) -> float:
         """What an invocation must have left to begin a call: its deadline, and the writes after it.
 
-        One request to a DynamoDB that hangs through its three tries takes about 8 s, and then the outbox takes it.
+        A request to a DynamoDB that hangs takes about 8 s for its three tries; then comes the write to the outbox.
         """
         return self.vendor_deadline_seconds + _WRITES_SECONDS
 
@@ -148,7 +148,7 @@ class Settings:
 
     @property
     def poll(self) -> bool:
-        """True where no callback can reach the deployment and results are asked for instead."""
+        """True if no callback can reach the deployment, so that vendors are asked for results instead."""
         mode = self.text("CALLBACK_MODE", "push")
         if mode not in {"push", "poll"}:
             raise SettingsError("CALLBACK_MODE", "must be push or poll")
@@ -185,7 +185,7 @@ class Settings:
         )
 
     def _web_address(self, name: str) -> str:
-        self.text(name)  # is it set at all?
+        self.text(name)  # raises if it is not set at all
         return web_address(name, self._environ[name])  # as it stands: an address has no white space to take off
 
 

@@ -1,5 +1,5 @@
-"""What became of a message, told to its caller: published as it changes, and answered when asked.
+"""Tells the caller what became of a message: published on every change, and answered when asked.
 
-``publish.py`` is the story of ``publish``, ``status.py`` that of ``status``. Imports ``model``, ``platform`` and
+``publish.py`` is what ``publish`` does, ``status.py`` what ``status`` does. Imports ``model``, ``platform`` and
 ``storage``. Begin with ``publish.py``.
 """

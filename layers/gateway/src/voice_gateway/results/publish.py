@@ -1,7 +1,7 @@
-"""The story of ``publish``: every change that a caller must learn of goes to the results topic, at least once.
+"""What ``publish`` does: sends every change that a caller must learn of to the results topic, at least once.
 
-It reads the table's stream. A record that cannot be published goes to the outbox, so that one bad record holds nothing
-up; only if that fails too is it named to Lambda, which hands it over again.
+It reads the table's stream. A record that cannot be published goes to the outbox, so that it does not block the others.
+Only if that fails too it is reported to Lambda, which hands it over again.
 """
 
 import json
@@ -16,7 +16,7 @@ from voice_gateway.storage.messages import message_of
 from voice_gateway.storage.outbox import Outbox
 
 _TOLD = FINAL | {State.ACCEPTED, State.UNKNOWN}
-"""States that are published; the others are ways there."""
+"""States that are published; the others are intermediate."""
 
 
 class Publisher:
@@ -29,14 +29,14 @@ class Publisher:
     def publish(self, event: dict[str, Any], record: Record) -> dict[str, Any]:
         """Handles a batch of stream records; returns those that must be handed over again.
 
-        Raises AwsUnavailable where that is all of them.
+        Raises AwsUnavailable if all of them must be.
         """
         failed = []
         for change in event["Records"]:
             try:
                 self._one(change["dynamodb"], record)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                # Nothing would be gained by handing it over again, and all after it would wait.
+                # Handing it over again would not help, and would block the records after it.
                 log.error("a record that cannot be read", extra={"why": type(error).__name__})
                 record.count("Unreadable")
             except AwsUnavailable as error:

@@ -1,4 +1,4 @@
-"""The story of ``status``: what became of a message."""
+"""What ``status`` does: answers what became of a message."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""How each vendor is spoken to: one module a vendor, found by its being here; ``common/`` is what they share.
+"""How to talk to each vendor: one module for each, found because it is here; ``common/`` is what they share.
 
 A vendor's module knows no settings, no state and no other vendor. Imports ``model``; only ``common/accounts.py``
 imports ``platform`` as well. Begin with ``common/base.py``, then any vendor.

@@ -1,7 +1,7 @@
 """dxtong (達信通), voice notification. Sections are those of the vendor's page, 語音通知.
 
 POST with only ``method`` in the query, so that neither account nor number reaches an access log; the dynamic password,
-so that the API key never leaves; receipts come to one static address and meet their message at the voice id.
+so that the API key never leaves; receipts come to one static address, and name their call by the voice id.
 """
 
 import datetime

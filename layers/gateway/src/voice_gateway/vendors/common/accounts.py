@@ -1,4 +1,4 @@
-"""Each vendor as this deployment has it: endpoint, hours, cap and credentials."""
+"""What this deployment sets for each vendor: endpoint, hours, cap and credentials."""
 
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from voice_gateway.vendors.common.http import Exchange
 
 
 class Account:
-    """One vendor's. A setting that is wrong raises SettingsError when it is first needed."""
+    """One vendor's settings and credentials. A wrong setting raises SettingsError when it is first needed."""
 
     def __init__(self, vendor: Vendor, settings: Settings, secrets: Secrets) -> None:
         self.vendor = vendor
@@ -39,7 +39,7 @@ class Account:
         return self._settings.low_credit
 
     def credentials(self, *, anew: bool = False) -> Credentials | None:
-        """The secret's fields, or None where they are not filled in. ``anew`` asks past the cache.
+        """The secret's fields, or None if they are not filled in. ``anew`` asks past the cache.
 
         Raises AwsUnavailable.
         """
@@ -48,7 +48,7 @@ class Account:
         return self._secrets.fields(self._settings.secret, self.vendor.credentials, anew=anew)
 
     def changed_credentials(self, refused: Credentials) -> Credentials | None:
-        """The secret, read past the cache: None where it still holds what was refused, or cannot be read."""
+        """The secret, read past the cache: None if it still holds what was refused, or cannot be read."""
         try:
             fresh = self.credentials(anew=True)
         except AwsUnavailable:

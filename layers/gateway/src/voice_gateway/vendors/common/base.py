@@ -24,7 +24,7 @@ Refusals = Mapping[str, tuple[str, Code, RefusalClass]]
 
 
 class BalanceUnknown(Exception):
-    """The credit could not be learnt; ``fault`` says why."""
+    """The vendor did not tell the credit; ``fault`` says why."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
@@ -32,7 +32,7 @@ class BalanceUnknown(Exception):
 
 
 class Vendor(ABC):
-    """How one vendor is spoken to. Knows no settings and keeps no state."""
+    """How to talk to one vendor. Knows no settings and keeps no state."""
 
     name: ClassVar[str]
     credentials: ClassVar[tuple[str, ...]]
@@ -40,16 +40,16 @@ class Vendor(ABC):
     forms: ClassVar[tuple[type, ...]]
     """The forms of a request that it can carry."""
     line: ClassVar[str]
-    """The product that calls leave by; caps are counted a line."""
+    """The vendor's product that places the calls; daily caps are counted for each line."""
     unit: ClassVar[str]
-    """What its credit is counted in."""
+    """The unit of its credit."""
     callback_per_call: ClassVar[bool]
-    """True where each call names the address for its receipt; False where one address is registered for all."""
+    """True if each call names the address for its receipt; False if one address is registered for all."""
     result_query: ClassVar[bool]
-    """True where it can be asked for the result of a call id."""
+    """True if it can be asked for the result of a call id."""
     refusals: ClassVar[Refusals]
     echoes_message_id: ClassVar[bool] = False
-    """True where receipts give our own id back, which goes with each call as its ``reference``."""
+    """True if receipts echo our message id, which goes with each call as its ``reference``."""
     acknowledgement: ClassVar[str] = "success"
     """What a callback is answered with once it is kept; another answer makes the vendor push again."""
     acknowledgement_type: ClassVar[str] = "text/plain; charset=utf-8"
@@ -81,7 +81,7 @@ class Vendor(ABC):
 
     @abstractmethod
     def read_balance(self, fields: Fields) -> str | None:
-        """The credit left as the vendor wrote it, or None where the answer is no success."""
+        """The credit left as the vendor wrote it, or None if the answer is no success."""
 
     @abstractmethod
     def read_callback(self, fields: Fields) -> Receipt:
@@ -90,14 +90,14 @@ class Vendor(ABC):
     def example_callbacks(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Two different receipts of one call, as the vendor would push them: for checking that a callback is kept.
 
-        None where that cannot be checked so.
+        None if this vendor cannot be checked this way.
         """
         return None
 
     def entries(self, pushed: Fields) -> list[Fields]:
         """The receipts in one object that was pushed: itself, unless the vendor pushes several in an envelope.
 
-        Raises Unreadable. A push that is a list of objects is taken apart before.
+        Raises Unreadable. A push that is a JSON list is split before.
         """
         return [pushed]
 
@@ -106,7 +106,7 @@ class Vendor(ABC):
         raise NotImplementedError(f"{self.name} cannot be asked for a result")
 
     def read_query(self, fields: Fields) -> Receipt | None:
-        """The receipt, or None where there is none yet. Raises Unreadable."""
+        """The receipt, or None if there is none yet. Raises Unreadable."""
         raise NotImplementedError(f"{self.name} cannot be asked for a result")
 
     # The path that is the same for all.
@@ -157,7 +157,7 @@ class Vendor(ABC):
     def query(
         self, call_id: str, mobile: str, credentials: Credentials, exchange: Exchange, now: float
     ) -> Receipt | None:
-        """Asks what became of a call; None where the vendor does not say (yet)."""
+        """Asks what became of a call; None if the vendor does not say, or not yet."""
         try:
             return self.read_query(self._asked(self.query_request(call_id, mobile, credentials, now), exchange))
         except (BalanceUnknown, Unreadable):
@@ -196,13 +196,13 @@ class Vendor(ABC):
 
 
 _CODE = re.compile(r"[A-Za-z0-9_\-]{1,8}", re.ASCII)
-"""What can be a vendor's code. It stays, also where a caller's text happens to be the same: it is what to ask for."""
+"""What can be a vendor's code. It is never redacted, even if a caller's text is the same: support asks for it."""
 
 
 def _redacted(text: str, request: HttpRequest, credentials: Credentials, own: Iterable[str | None] = ()) -> str:
-    """What a vendor says of a request, less what it repeats of it: it is stored, published and logged.
+    """A vendor's text without what it repeats of the request: the text is stored, published and logged.
 
-    ``own`` are the call's own texts. Of the request's other fields only those are long enough to tell anything.
+    ``own`` are the call's own texts. Of the other fields only long ones are removed.
     """
     sent = {value for value in request.texts if len(value) >= 10}
     sent |= {value for value in (*credentials.values(), *own) if value and len(value) >= 4}
@@ -213,5 +213,5 @@ def _redacted(text: str, request: HttpRequest, credentials: Credentials, own: It
 
 
 def _readable(status: int) -> bool:
-    """2xx and 4xx are read; the rest says nothing for certain, whatever its body (docs/vendors.md)."""
+    """2xx and 4xx are read; any other status says nothing for certain, whatever the body (docs/vendors.md)."""
     return 200 <= status < 300 or 400 <= status < 500

@@ -21,7 +21,7 @@ Fields = dict[str, Any]
 
 
 def text(body: bytes, content_type: str = "") -> str:
-    """The body as text: GB18030 (of which GBK and GB2312 are parts) where declared or where UTF-8 does not decode.
+    """The body as text: GB18030 (it includes GBK and GB2312) if declared, or if UTF-8 does not decode.
 
     Raises Unreadable.
     """
@@ -66,7 +66,7 @@ def callbacks(body: bytes, content_type: str, query: str) -> list[Fields]:
 
 
 def form(body: bytes, content_type: str) -> Fields:
-    """Form fields; the escapes hold bytes of the sender's charset, so they are undone before it is. First one wins."""
+    """Form fields, the first of each name. The escapes hold bytes of the sender's charset, so they are decoded first."""
     try:
         pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=64)
     except ValueError:
@@ -81,7 +81,7 @@ def form(body: bytes, content_type: str) -> Fields:
 
 
 def _form_charset(pairs: list[tuple[str, str]]) -> str:
-    """One sender, one charset: a short GBK value can pass for UTF-8, so all of them are looked at together."""
+    """The charset of all values together: one short GBK value alone can look like UTF-8."""
     try:
         "\n".join(value for _, value in pairs).encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
@@ -119,9 +119,9 @@ def xml(content: str) -> Fields:
 
 
 def field(fields: Fields, name: str) -> str:
-    """A field as text without blanks around it, empty where it is absent or no plain value."""
+    """A field as stripped text; empty if it is absent or no plain value."""
     value = fields.get(name)
-    # JSON lets half a surrogate pair through, which nothing that comes after could write down.
+    # JSON lets half a surrogate pair through, which could not be stored or logged.
     return value.strip().encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
@@ -131,7 +131,7 @@ def vendor_text(fields: Fields, name: str) -> str:
 
 
 def integer(value: str) -> int | None:
-    """A whole number, or None where it is none."""
+    """A whole number, or None if it is not one."""
     return int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else None
 
 

@@ -1,8 +1,8 @@
-"""One HTTP exchange with a vendor: one request, one deadline over all of it, and certainty about what was sent.
+"""One HTTP exchange with a vendor: one request, one deadline for all of it, and certainty about what was sent.
 
-requests' own timeout is per read, and a resolver knows none, so the exchange runs in a thread that is given up at the
-deadline. A gate between connecting and sending decides which side wins: once the exchange is given up nothing can be
-sent any more, so what was given up before the gate is provably not sent (docs/protocol.md).
+requests' own timeout is per read, and name resolution has none, so the exchange runs in a thread that is abandoned at
+the deadline. A gate lies between connecting and sending. Once the exchange is abandoned, nothing can pass the gate: if
+it was not passed before, the request was provably not sent (docs/protocol.md).
 """
 
 import logging
@@ -41,7 +41,7 @@ def over(endpoint: str, deadline_seconds: float) -> Exchange:
 
 
 class _Gate:
-    """Passed once, between connecting and sending; shut for good when the exchange is given up."""
+    """Passed once, between connecting and sending; shut for good when the exchange is abandoned."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,23 +53,23 @@ class _Gate:
         """Called when there is a connection, before a byte of the request is sent."""
         with self._lock:
             if self._shut or self.passed:
-                # Given up, or a second connection for one request: neither may send.
+                # Abandoned, or a second connection for one request: neither may send.
                 connection.close()
                 raise (NotConnected("given up before it was sent") if not self.passed else ReplyLost("sent once"))
             self._socket = connection.sock
             self.passed = True
 
     def arrived(self) -> bool:
-        """Called with a reply in hand: False where it comes too late, for then giving up may have cut it short."""
+        """Called when the reply is complete: False if the exchange was abandoned, which may have cut the reply short."""
         with self._lock:
             return not self._shut
 
     def shut(self) -> None:
-        """Gives the exchange up: nothing is sent any more, and a read that waits ends."""
+        """Abandons the exchange: nothing is sent any more, and a waiting read ends."""
         with self._lock:
             self._shut = True
             if self._socket is not None:
-                with suppress(OSError):  # the other side may be quicker
+                with suppress(OSError):  # the vendor may have closed it already
                     self._socket.shutdown(socket.SHUT_RDWR)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request to a vendor; its body is ``form`` or ``json``. It holds credentials and a number: never shown."""
+    """One request to a vendor; its body is ``form`` or ``json``. Its repr shows no credentials and no number."""
 
     method: Literal["GET", "POST"]
     path: str
