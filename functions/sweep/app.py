@@ -1,4 +1,4 @@
-"""sweep: once a minute, whatever nobody else will look at again."""
+"""sweep: once a minute, finishes what nobody else will look at again."""
 
 from functools import cache
 from typing import Any

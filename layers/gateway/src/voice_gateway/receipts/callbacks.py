@@ -1,7 +1,7 @@
-"""The story of the callbacks: verify, read, settle, and only then acknowledge (docs/protocol.md, Receipts).
+"""What the callback functions do: verify, read, settle, and only then acknowledge (docs/protocol.md, Receipts).
 
-Whoever does not hold a token of ours costs no request to AWS and learns nothing; whatever comes with one is never lost:
-it goes to the table, else to the outbox, and what cannot be read goes to the dead letters as it came.
+A request without a good token costs no request to AWS, and learns nothing. A receipt with a good token is never lost:
+it goes to the table, or else to the outbox. What cannot be read goes to the dead-letter queue as it came.
 """
 
 import time
@@ -22,7 +22,7 @@ from voice_gateway.storage.dead_letters import DeadLetters
 from voice_gateway.storage.outbox import Outbox
 
 LARGEST_BODY = 65536
-"""Bytes of a callback's body, decoded."""
+"""Most bytes of a callback's body, decoded."""
 
 
 class Callbacks:
@@ -70,7 +70,7 @@ class Callbacks:
         return response(200, self._vendor.acknowledgement, self._vendor.acknowledgement_type)
 
     def _keep(self, pushed: Pushed, keyring: Keyring, token: CallToken | None, now: float, record: Record) -> None:
-        """Keeps every receipt in it. Raises AwsUnavailable where neither table nor queue took one."""
+        """Keeps every receipt in it. Raises AwsUnavailable if neither table nor queue took one."""
         found, unreadable = receipts(self._vendor, pushed, keyring.number_hash)
         if unreadable is not None:
             record.count("Unreadable")

@@ -1,4 +1,4 @@
-"""A request of API Gateway's proxy integration, as far as a callback needs it, and the response to one."""
+"""What a callback needs of a request of API Gateway's proxy integration, and the response."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ HttpResponse = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a vendor pushed. Read bit by bit: of a request without a good token no more than that is looked at."""
+    """What a vendor pushed. Each part is read when it is needed: without a good token, no more than the token."""
 
     event: dict[str, Any]
 
@@ -43,7 +43,7 @@ class Pushed:
         return next((str(value) for name, value in headers.items() if name.lower() == "content-type"), "")
 
     def as_it_came(self) -> dict[str, str]:
-        """All of it that may be looked at later, the token left out."""
+        """What a person may have to look at later, without the token."""
         body = base64.b64encode(self.body).decode()
         return {"content_type": self.content_type, "query": self.query, "body_base64": body}
 

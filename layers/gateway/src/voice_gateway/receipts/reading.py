@@ -1,4 +1,4 @@
-"""What a callback says: its receipts, one or several, each read for itself."""
+"""Reads the receipts of a callback, one or several, each by itself."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ def receipts(
 ) -> tuple[list[Receipt], Unreadable | None]:
     """The receipts that can be read, and why the first of the others cannot.
 
-    ``hash_number`` gives what stands for a number in keys.
+    ``hash_number`` gives the hash that is stored in place of a number.
     """
     found: list[Receipt] = []
     unreadable: Unreadable | None = None

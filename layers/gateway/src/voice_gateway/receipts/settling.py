@@ -1,7 +1,7 @@
 """What becomes of a receipt: it settles its message, is kept beside the one that did, or waits for a message.
 
-Used by the callbacks, by the sender (a receipt may be quicker than the vendor's reply) and by the sweep, which applies
-what the other two could not write. The first receipt stands.
+Used by the callbacks, by the sender (a receipt may be quicker than the vendor's reply) and by the sweep (which applies
+what the other two could not write). The first receipt stands.
 """
 
 from enum import StrEnum
@@ -31,7 +31,7 @@ class Settled(StrEnum):
 
 
 class Settling:
-    """Applies receipts. ``dead_letters`` is only needed where receipts come in. Every method raises AwsUnavailable."""
+    """Applies receipts. The sender needs no ``dead_letters``. Every method raises AwsUnavailable."""
 
     def __init__(self, messages: Messages, call_ids: CallIds, dead_letters: DeadLetters | None = None) -> None:
         self._messages = messages
@@ -49,7 +49,7 @@ class Settling:
     def of_call_id(self, receipt: Receipt, ttl: int, now: float, came_at: float) -> Settled:
         """A receipt that names its call id: written there first, then applied, or marked as waiting.
 
-        It waits since ``came_at``, even if it lay in the outbox meanwhile.
+        It has waited since ``came_at``, even if it lay in the outbox meanwhile.
         """
         call = self._call_ids.record_receipt(receipt, ttl)
         if call.message is None and receipt.message_id:
@@ -64,10 +64,10 @@ class Settling:
         return self.apply(call, now, only=receipt)
 
     def apply(self, call: CallId, now: float, *, linked_by: str = "call_id", only: Receipt | None = None) -> Settled:
-        """Applies the receipts of a call id whose message is known: the first one settles, the others are kept beside.
+        """Applies the receipts of a call id whose message is known: the first settles it, the others are kept beside.
 
-        One for another number than the message's is kept where it is, and not applied. ``only`` names the one that came
-        just now, where the others are known to be there.
+        One for another number than the message's stays at the call id, and is not applied. ``only`` is the receipt that
+        came just now, if the others were applied before.
         """
         if call.message is None:
             return Settled.WAITING
@@ -85,9 +85,9 @@ class Settling:
         return settled
 
     def link(self, message: Message, vendor: str, call_id: str, now: float) -> Message | None:
-        """Says whose call id it is, and applies a receipt that was quicker: then the message as it is now.
+        """Links a call id to its message. If a receipt was quicker, applies it, and returns the message as it is then.
 
-        None where no receipt was there, so that the call's outcome is still to be written.
+        None if no receipt was there: then the call's outcome is still to be written.
         """
         try:
             call = self._call_ids.link(vendor, call_id, message)
@@ -100,7 +100,7 @@ class Settling:
         return self._messages.get(message.message_id)
 
     def _linked_by_own_id(self, call: CallId, receipt: Receipt, message_id: str) -> CallId:
-        """A vendor that echoes our own id says whose call it is; the number must be that message's all the same."""
+        """Links by the message id that the vendor echoed, if it rang that message, and the number is the same."""
         message = self._messages.get(message_id)
         ours = message is not None and receipt.vendor in {message.vendor, message.earlier_vendor}
         if message is None or not ours or (receipt.number_hash or message.number_hash) != message.number_hash:

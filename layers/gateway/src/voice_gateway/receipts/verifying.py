@@ -1,4 +1,4 @@
-"""Whose callback is it? Neither vendor signs, so each callback address carries a token that does (docs/protocol.md)."""
+"""Verifies the token of a callback's address: no vendor signs its callbacks (docs/protocol.md)."""
 
 from voice_gateway.platform.callback_tokens import CallbackKeys, CallToken, Keyring, UnknownKey, well_formed
 from voice_gateway.vendors.common.base import Vendor
@@ -14,10 +14,10 @@ class Verifier:
         self._keys = keys
 
     def verified(self, token: str, now: float) -> tuple[Keyring, CallToken | None]:
-        """The keys, and what the token says where it names a message.
+        """The keys, and what the token says if it is a call's own.
 
-        Length and alphabet come first, before any request to AWS. A key that is not known may have been added a moment
-        ago: the secret is read again, at most once a minute. Raises BadToken, AwsUnavailable, SettingsError.
+        Length and alphabet come first, before any request to AWS. An unknown key may have been added a moment ago: the
+        secret is read again, at most once a minute. Raises BadToken, AwsUnavailable, SettingsError.
         """
         well_formed(token)
         keyring = self._keys.keyring()

@@ -1,7 +1,7 @@
 """The call itself: one vendor after the other, each only where the one before provably did not ring.
 
-Each call is one request, at an address of its own for the receipt where the vendor takes one, and has one outcome of
-four (docs/protocol.md, The call).
+Each call is one request and has one of four outcomes (docs/protocol.md, The call). If the vendor takes an address for
+the call's receipt, the request carries one.
 """
 
 import time
@@ -23,7 +23,7 @@ from voice_gateway.storage.quotas import Counted
 
 
 class Caller:
-    """Rings. One a process: it remembers which vendors rest."""
+    """Places calls. One for each process: it remembers which vendors rest."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Caller:
             _ = settings.callback_base_url  # a bad address shows before anything is claimed, not after
 
     def ring(self, claim: Claim, invocation: Invocation) -> Rung:
-        """Rings by the claim's carriers. Raises MessageChanged where the message is no longer ours."""
+        """Calls the claim's carriers in order. Raises MessageChanged if the message is no longer ours."""
         message = claim.message
         if not self._time_for_a_call(invocation):  # the claim took too long
             return Rung(message, State.RELEASED, not_handed_over(message, TOO_LITTLE_TIME))
@@ -74,9 +74,9 @@ class Caller:
         return Rung(message, State.RELEASED if passing else State.REJECTED, faults[0])
 
     def _fail_over(self, message: Message, carrier: Carrier, invocation: Invocation) -> Message | None:
-        """Writes the next vendor down before it is called; None where its cap is full.
+        """Writes the next vendor before it is called; None if its cap is reached.
 
-        Raises AwsUnavailable, also where too little time is left; MessageChanged where the message is no longer ours.
+        Raises AwsUnavailable, also if too little time is left; MessageChanged if the message is no longer ours.
         """
         if not self._time_for_a_call(invocation):
             raise AwsUnavailable("too little time is left for another vendor")
@@ -89,7 +89,7 @@ class Caller:
         return self._messages.fail_over(message, carrier.vendor.name, now + LEASE_SECONDS, now)
 
     def place(self, message: Message, carrier: Carrier, invocation: Invocation) -> Outcome:
-        """Makes one request; a second one only where the first was refused for credentials that changed meanwhile."""
+        """Makes one request; a second one only if the first was refused for credentials that have changed since."""
         vendor = carrier.vendor
         call = replace(carrier.call, notify_url=self._address(message, carrier))
         exchange = carrier.account.exchange()

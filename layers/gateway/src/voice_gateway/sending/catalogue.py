@@ -33,7 +33,7 @@ class TemplateCatalogue:
         self._copies: dict[str, str] = {}
 
     def load(self, name: str) -> Template | Fault:
-        """The template, or an ``unknown_template`` fault. Raises AwsUnavailable without SSM and copy."""
+        """The template, or an ``unknown_template`` fault. Raises AwsUnavailable if SSM fails and no copy is left."""
         if not _NAME.fullmatch(name):
             return Fault(Code.UNKNOWN_TEMPLATE, "template: a name is 1-64 of a-z, 0-9, _ and -")
         stored = self._text(name)
@@ -63,7 +63,7 @@ class TemplateCatalogue:
 def check_template(name: str, value: Any) -> list[str]:
     """Checks one catalogue entry, ``{"text": …, "vendors": {vendor: {…}}}``; returns warnings.
 
-    Raises ValueError, whose text lists every fault, where some vendor that it names could never carry it.
+    Raises ValueError, whose text lists every fault, if a vendor that it names could never carry it.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("a name is 1-64 of a-z, 0-9, _ and -")

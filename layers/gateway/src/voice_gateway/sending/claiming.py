@@ -1,7 +1,7 @@
-"""May we ring? The claim, and what a message that is there already answers (docs/protocol.md, Sending, step 2).
+"""May we ring? The claim, and what a message that is already stored answers (docs/protocol.md, Sending, step 2).
 
-Only the holder of a fresh claim may ring. It is one conditional write: of two senders one wins, and the other learns
-what is there.
+Only the holder of a fresh claim may ring. The claim is one conditional write: of two senders one wins, and the other is
+given the stored message.
 """
 
 import time
@@ -27,15 +27,15 @@ _MOVED = (
 """What taking a stored message over changes."""
 
 REDIAL_MARK_SECONDS = 600
-"""How long ``sweep``'s mark lets ``send`` redial: longer than the topic's and Lambda's own retries take."""
+"""For how long ``sweep``'s mark lets ``send`` redial: longer than the retries of the topic and of Lambda take."""
 TOO_LITTLE_TIME = "too little time was left to call and to write down what came of it"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The message as it is now. With ``carriers`` it is this invocation's own, to be rung by them in order.
+    """The message as it is now. With ``carriers`` this invocation holds it, and calls them in order.
 
-    Without, nobody is rung; ``replayed`` says that the message was there already.
+    Without carriers nobody is rung; ``replayed`` is true if the message was stored before.
     """
 
     message: Message
@@ -44,7 +44,7 @@ class Claim:
 
 
 class Claims:
-    """Claims messages. Everything here raises NothingRung where AWS fails."""
+    """Claims messages. Every method raises NothingRung if AWS fails."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Claims:
         self._clock = clock
 
     def claim(self, plan: Plan, invocation: Invocation) -> Claim:
-        """Puts the message as planned where there is none, else goes by what is there."""
+        """Puts the message as planned if there is none; otherwise the stored message decides."""
         for _ in range(3):
             self._time_left(plan, plan.message, invocation)
-            planned = as_planned(plan, self._clock())
+            planned = _as_planned(plan, self._clock())
             if planned.dry_run:
                 return Claim(planned)
             try:
@@ -75,7 +75,7 @@ class Claims:
                 seen = changed.message
                 if seen is None:
                     continue
-                if not _mine(seen, planned):
+                if not _own_write(seen, planned):
                     try:
                         return self._claim_stored(seen, plan, invocation)
                     except MessageChanged:
@@ -84,7 +84,7 @@ class Claims:
         raise NothingRung(plan.message, "the message is being changed by others")
 
     def reject(self, message: Message) -> Claim:
-        """Stores a message that was refused before anything could be planned, where its id is still free."""
+        """Stores a message whose request was bad, if its id is still free."""
         try:
             with _nothing_rung(message):
                 self._messages.put_new(message)
@@ -96,7 +96,7 @@ class Claims:
         return Claim(message)
 
     def _claim_stored(self, seen: Message, plan: Plan, invocation: Invocation) -> Claim:
-        """A message of this id is there already. Raises MessageChanged where it no longer is as it was seen."""
+        """Decides by the stored message of this id. Raises MessageChanged if it is no longer as it was seen."""
         now = self._clock()
         if seen.fingerprint != plan.message.fingerprint:
             return self._conflict(seen)
@@ -116,9 +116,9 @@ class Claims:
 
     def _take_over(self, seen: Message, plan: Plan, attempt: str | None, now: float, *, redial: bool) -> Message:
         """Raises MessageChanged."""
-        moved = as_planned(plan, now, seen.but(attempt=attempt))
+        moved = _as_planned(plan, now, seen.but(attempt=attempt))
         if redial:
-            # A receipt of the first call is told by who made that call, and when.
+            # A receipt of the first call is recognised by that call's vendor and time.
             moved = moved.but(
                 redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
             )
@@ -128,7 +128,7 @@ class Claims:
             try:
                 return self._messages.take_over(seen, {name: _stored(getattr(moved, name)) for name in _MOVED})
             except MessageChanged as changed:
-                if changed.message is None or not _mine(changed.message, moved):
+                if changed.message is None or not _own_write(changed.message, moved):
                     raise
                 return changed.message  # our own write, whose reply was lost
 
@@ -141,7 +141,7 @@ class Claims:
         return plan if plan.rings else self._planner.plan(plan.request, seen, now)
 
     def _leased(self, seen: Message, now: float) -> Claim:
-        """Somebody was ringing: where the lease is over, nobody can say any more whether the phone was rung."""
+        """Another invocation was calling. If its lease is over, it died, and whether the phone rang is not known."""
         if (seen.lease or 0) > now:
             fault = Fault(Code.IN_PROGRESS, "another invocation is handing this message over", seen.vendor)
             return Claim(seen.but(error=fault.as_dict()), replayed=True)
@@ -149,7 +149,7 @@ class Claims:
             return Claim(self._messages.give_up(seen, self._clock()), replayed=True)
 
     def _conflict(self, seen: Message) -> Claim:
-        """The stored message stays as it is, and nothing of it is told."""
+        """The stored message stays as it is, and nothing of it is shown."""
         fault = Fault(Code.CONFLICT, "message_id: another request was stored under this id")
         return Claim(Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict()))
 
@@ -167,8 +167,8 @@ def _nothing_rung(message: Message, *, claimed: bool = False) -> Iterator[None]:
         raise NothingRung(message, str(error), claimed) from None
 
 
-def as_planned(plan: Plan, now: float, seen: Message | None = None) -> Message:
-    """The message as the plan has it: the one that the plan is for, or that which was seen in its place."""
+def _as_planned(plan: Plan, now: float, seen: Message | None = None) -> Message:
+    """The plan's message, or the stored one that was ``seen`` in its place, as the plan says."""
     message = seen or plan.message
     rings = plan.rings
     look_at = {State.CALLING: now + LEASE_SECONDS, State.DUE: plan.deferred_until}.get(plan.state)
@@ -183,16 +183,16 @@ def as_planned(plan: Plan, now: float, seen: Message | None = None) -> Message:
         look_at=look_at,
         error=plan.error.as_dict() if plan.error else None,
         deferred_until=plan.deferred_until,
-        # What will never be sent again needs no number and no text.
+        # A message that will not be sent again keeps no number and no text.
         request=message.request if rings or plan.state is State.DUE else "",
         updated_at=now,
     )
 
 
 def _redial_due(seen: Message, now: float) -> bool:
-    """Whether an unknown message is to be rung once more, as its caller asked for.
+    """Whether an unknown message is to be rung once more, as its caller asked.
 
-    ``sweep`` decides when, for it alone looks whether a receipt is waiting for that number: it leaves a mark.
+    ``sweep`` decides when, because only ``sweep`` checks for waiting receipts of that number. It marks the message.
     """
     return (
         seen.state is State.UNKNOWN
@@ -203,8 +203,8 @@ def _redial_due(seen: Message, now: float) -> bool:
     )
 
 
-def _mine(seen: Message, written: Message) -> bool:
-    """Whether what is there is what this invocation wrote, and only the reply was lost."""
+def _own_write(seen: Message, written: Message) -> bool:
+    """Whether the stored message is this invocation's own write, whose reply was lost."""
     return seen.attempt == written.attempt and seen.state is written.state
 
 

@@ -1,7 +1,7 @@
-"""What would be done with a message now: ring, by whom, or why not. Counts the call in the number's quota.
+"""What to do with a message now: which vendors to call, or why none. Counts the call in the number's quota.
 
-The quota is looked at before a claim is made: it halves the crashes that end ``unknown`` with no ring, and the call
-over the cap never reaches the vendor, whose lock each attempt would prolong (docs/protocol.md, Sending).
+The quota is counted before the claim: that halves the crashes that end ``unknown`` without a ring. A call over the cap
+never reaches the vendor, because each attempt would prolong the vendor's lock (docs/protocol.md, Sending).
 """
 
 import uuid
@@ -22,9 +22,9 @@ _A_DAY = 86400
 
 @dataclass
 class NothingRung(Exception):
-    """Nothing was rung, for a reason that passes: ``message`` may be handed over again.
+    """Nothing was rung, for a reason that will pass: ``message`` may be handed over again.
 
-    ``claimed`` says that it may have been claimed, for the reply was lost: then that must be undone.
+    ``claimed``: the reply to the claim was lost, so the claim may have been applied, and must be undone.
     """
 
     message: Message
@@ -34,10 +34,10 @@ class NothingRung(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of ``message``, which ``request`` asks for.
+    """What to do with ``message``, which ``request`` asks for.
 
-    ``state`` is ``calling`` where the first of ``carriers`` is to be called, else what is to be written instead.
-    ``stale`` says that the quota holds this message at the time of an earlier attempt.
+    ``state`` is ``calling`` if the first of ``carriers`` is to be called; otherwise it is the state to write.
+    ``stale``: the quota counts this message at the time of an earlier attempt.
     """
 
     request: Request
@@ -54,12 +54,12 @@ class Plan:
 
 
 class Planner:
-    """Plans. One a process."""
+    """Plans. One for each process."""
 
     def __init__(
         self, settings: Settings, quotas: Quotas, router: Router, load: Load, hash_number: Callable[[str], str]
     ) -> None:
-        """``load`` gives a template by its name; ``hash_number`` what stands for a number in keys."""
+        """``load`` gives a template by its name, ``hash_number`` the hash that is stored in place of a number."""
         self._settings = settings
         self._quotas = quotas
         self._router = router
@@ -96,7 +96,7 @@ class Planner:
         return _without_carrier(request, message, route, full)
 
     def _draft(self, request: Request, now: float) -> Message:
-        """The message as it would be stored, without the hash of its number and what a plan decides."""
+        """The message as it would be stored, without the number's hash and what the plan decides."""
         expires_at = request.expires_at.timestamp() if request.expires_at else now + _A_DAY
         keep_until = max(now + self._settings.retention_seconds, expires_at + _A_DAY)
         return Message(
@@ -134,7 +134,7 @@ def expired(request: Request, message: Message) -> Plan:
 
 
 def _without_carrier(request: Request, message: Message, route: Route, full: list[Fault]) -> Plan:
-    """Nobody can carry it now: deferred to the next opening where only hours stand in the way, else rejected."""
+    """No vendor can carry it now: deferred to the next opening if only the hours are in the way, otherwise rejected."""
     if route.opens is not None:
         if message.expires_at is None or route.opens < message.expires_at:
             return Plan(request, message, State.DUE, deferred_until=route.opens)

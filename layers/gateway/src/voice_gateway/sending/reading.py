@@ -1,4 +1,4 @@
-"""A request as it comes in, checked as a whole and normalised (docs/using.md)."""
+"""Reads a request: checks all of it, and normalises it (docs/using.md)."""
 
 import datetime
 import re
@@ -27,11 +27,11 @@ _FIELDS = frozenset(
 )
 _LONGEST_NOTIFY_DATA = 1024
 _LARGEST = 65536
-"""Bytes of a normalised request: an item of the table has its limit. A text that long is refused as a text."""
+"""Most bytes of a normalised request, because an item of the table has a limit. A text that long is refused earlier."""
 
 
 class InvalidRequest(Exception):
-    """The request has faults, all of which ``fault`` lists. ``message_id`` is the one it goes by all the same."""
+    """The request has faults; ``fault`` lists all of them. It is stored all the same, as ``message_id``."""
 
     def __init__(self, fault: Fault, message_id: str, raw: Any) -> None:
         super().__init__(fault.message)
@@ -44,7 +44,7 @@ class InvalidRequest(Exception):
 
 
 def read(raw: Any, fallback_id: str) -> Request:
-    """Checks and normalises a request; ``fallback_id`` names it where it brings no id. Raises InvalidRequest."""
+    """Checks and normalises a request; ``fallback_id`` is its id if it brings none. Raises InvalidRequest."""
     return _Reader(raw, fallback_id).read()
 
 
@@ -83,7 +83,7 @@ class _Reader:
         return request
 
     def _checked(self, name: str, check: Callable[[Any], Any]) -> Any:
-        """A field's value as ``check`` gives it; None where the field is absent or at fault."""
+        """A field's value as ``check`` gives it; None if the field is absent or bad."""
         value = self._raw.get(name)
         if value is None and name not in self._raw:
             return None
@@ -151,12 +151,11 @@ class _Reader:
             return ""
 
     def _fault(self, rule: str, code: Code = Code.INVALID_REQUEST) -> None:
-        # What a fault says of a request is stored and published: it must be text that UTF-8 can write, and a field may
-        # be named by a number.
+        # The fault's text is stored and published: it must be valid UTF-8, and a field's name may contain a number.
         self._faults.append((code, mobile.masked(rule.encode("utf-8", "replace").decode())))
 
     def _invalid(self) -> InvalidRequest:
-        """One fault alone keeps the code of its own; several are one ``invalid_request`` that lists them."""
+        """A single fault keeps its own code; several become one ``invalid_request`` that lists them."""
         code = self._faults[0][0] if len(self._faults) == 1 else Code.INVALID_REQUEST
         fault = Fault(code, "; ".join(rule for _, rule in self._faults)[:2000])
         raw = self._raw
@@ -165,7 +164,7 @@ class _Reader:
 
 
 def _encodable(value: Any) -> str:
-    """A string that UTF-8 can write: JSON lets half a surrogate pair through, which no vendor could be sent."""
+    """A string that UTF-8 can encode: JSON lets half a surrogate pair through, which cannot be sent to any vendor."""
     if not isinstance(value, str):
         raise ValueError("must be a string")
     if not _writable(value):

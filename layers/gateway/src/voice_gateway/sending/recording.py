@@ -1,6 +1,6 @@
-"""What came of a call, written down: in the table, else in the outbox, under the protocol's conditions.
+"""Writes what came of a call: to the table, or else to the outbox, under the protocol's conditions.
 
-Each way out of a call leaves a state behind that says what is known, and no more (docs/protocol.md, Sending, step 5).
+Whatever happens, the state says what is known, and no more (docs/protocol.md, Sending, step 5).
 """
 
 import time
@@ -23,7 +23,7 @@ from voice_gateway.vendors.common.base import Vendor
 
 @dataclass(frozen=True)
 class Rung:
-    """What came of ringing: ``state`` is the one to be written, ``fault`` why it is not ``accepted``."""
+    """What came of calling: ``state`` is the one to write, ``fault`` says why it is not ``accepted``."""
 
     message: Message
     state: State
@@ -33,7 +33,7 @@ class Rung:
 
 
 class Recorder:
-    """Writes outcomes. Each method returns the message as it then is: a receipt may have been quicker, and stands."""
+    """Writes outcomes. Each method returns the message as it then is: if a receipt was quicker, its result stands."""
 
     def __init__(
         self, settings: Settings, table: CallsTable, outbox: Outbox, clock: Callable[[], float] = time.time
@@ -59,7 +59,7 @@ class Recorder:
         return self._write(rung.message, State.REJECTED, changes | {"vendor": rung.fault.vendor, "look_at": None})
 
     def undo(self, claimed: Message, fault: Fault) -> None:
-        """Undoes a claim of which nobody knows whether it was applied: nobody else would know that it never rang."""
+        """Undoes a claim whose reply was lost: if it was applied, only this invocation knows that nothing was rung."""
         if claimed.redials:
             self._redial_rang_nobody(claimed, fault, undone=True)
             return
@@ -73,13 +73,13 @@ class Recorder:
             updated_at=self._clock(),
         )
         try:
-            with suppress(MessageChanged):  # not ours, or something surer is there
+            with suppress(MessageChanged):  # another's, or a surer state is there
                 self._messages.put_released(released)
         except AwsUnavailable as error:
             self._keep(lambda: self._outbox.keep_release(released), claimed, str(error))
 
     def _accepted(self, message: Message, vendor: Vendor, call_id: str) -> Message:
-        """The vendor rings. Where receipts come by the call id, that is linked first."""
+        """The vendor took the call. If its receipts name the call id only, the call id is linked first."""
         now = self._clock()
         changes = {
             "vendor": vendor.name,
@@ -93,25 +93,25 @@ class Recorder:
         try:
             settled = self._settling.link(message, vendor.name, call_id, now)
         except AwsUnavailable as error:
-            # Kept first: the table may take its time to fail again, and the entry links the call id as well.
+            # To the outbox first: the table may take long to fail again, and the entry links the call id as well.
             self._keep_outcome(message, State.ACCEPTED, changes, str(error), meets=True)
             settled = None
         return settled or self._write(message, State.ACCEPTED, changes, meets=True)
 
     def _unknown(self, message: Message, fault: Fault, **changes: Any) -> Message:
-        """Nobody can say whether the phone was rung."""
+        """It is not known whether the phone was rung."""
         changes |= {"error": fault.as_dict(), "look_at": message.called_at, "updated_at": self._clock()}
         return self._write(message, State.UNKNOWN, changes)
 
     def _redial_rang_nobody(self, message: Message, fault: Fault, *, undone: bool) -> Message:
-        """Unknown as before, for the first call may have rung; one that is undone is still to be redialled."""
+        """Unknown as before, because the first call may have rung. An undone redial will be made again."""
         why = f"the first call may have rung; the second did not: {fault.message}"
         both = Fault(Code.OUTCOME_UNKNOWN, why, fault.vendor, fault.vendor_code, fault.vendor_message)
         as_before = {"redials": 0, "vendor": message.earlier_vendor, "earlier_vendor": None, "redialled_at": None}
         return self._unknown(message, both, **(as_before if undone else {}))
 
     def _write(self, message: Message, state: State, changes: dict[str, Any], *, meets: bool = False) -> Message:
-        """Writes the outcome, or keeps it in the outbox; with neither, the lease runs out and a receipt may tell."""
+        """Writes the outcome, or keeps it in the outbox. If both fail, the lease runs out; a receipt may still tell."""
         try:
             return self._messages.record_outcome(message, state, changes)
         except AwsUnavailable as error:

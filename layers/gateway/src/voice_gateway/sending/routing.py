@@ -19,7 +19,7 @@ from voice_gateway.vendors.common.base import Credentials, Vendor
 
 @dataclass(frozen=True)
 class Carrier:
-    """A vendor that can carry the message now: the call that it would place, and the quota that this counts in."""
+    """A vendor that can carry the message now, the call that it would place, and the quota in which the call counts."""
 
     account: Account
     call: Call
@@ -32,7 +32,7 @@ class Carrier:
 
     @property
     def cap_reached(self) -> Fault:
-        """Why it cannot carry the message where the number's quota is full."""
+        """The fault if the number's quota is full."""
         name = self.vendor.name
         return Fault(Code.DAILY_LIMIT, f"{name}: the number's calls of the last 24 hours are used up", name)
 
@@ -41,7 +41,7 @@ class Carrier:
 class Route:
     """The carriers in order, why the others of the order were passed over, and the next opening.
 
-    ``opens`` is the moment (epoch seconds) at which a vendor opens whose shut window is all that stands in its way.
+    ``opens`` (epoch seconds): when the first vendor opens that could carry the message but for its hours.
     """
 
     order: tuple[str, ...]
@@ -51,7 +51,7 @@ class Route:
 
 
 class Resting:
-    """Vendors that refused for a reason of their own: for a while they go last, in this function's memory."""
+    """Vendors that refused for a reason of their own. For a while they go last; only this process remembers it."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -103,7 +103,7 @@ class Router:
         names = list(template.vendors) if template else list(self._settings.vendor_order)
         if unknown := [name for name in names if name not in vendors.names()]:
             raise SettingsError("VENDOR_ORDER", f"names {unknown[0]}, and there is no such vendor")
-        # A vendor that has no such form at all is no answer to why a message could not be carried.
+        # A vendor that does not take such a form at all is left out: it would not explain why the message is rejected.
         order = [name for name in names if isinstance(request.form, self._accounts[name].vendor.forms)]
         return sorted(order, key=lambda name: (name == avoid, name in self._resting))
 

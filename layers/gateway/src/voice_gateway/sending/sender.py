@@ -1,4 +1,4 @@
-"""The story of ``send``: read, plan, claim, call, record (docs/protocol.md, Sending)."""
+"""What ``send`` does: read, plan, claim, call, record (docs/protocol.md, Sending)."""
 
 import json
 import time
@@ -27,7 +27,7 @@ from voice_gateway.vendors.common.accounts import Accounts
 
 
 class Sender:
-    """Sends messages. One a process."""
+    """Sends messages. One for each process."""
 
     def __init__(
         self,
@@ -71,15 +71,15 @@ class Sender:
         for record in event["Records"]:
             told = self._noted(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"], invocation)
             if (told["error"] or {}).get("code") == Code.IN_PROGRESS:
-                # Nobody reads what is returned here; Lambda hands the message over again once the lease is over.
+                # What is returned here is ignored. Raised, it makes Lambda hand the message over again later.
                 raise TryLater(json.dumps(told, ensure_ascii=False))
             results.append(told)
         return results
 
     def send(self, raw: Any, source_id: str, invocation: Invocation) -> Result:
-        """Hands one message over, or says why not; ``source_id`` names a request that brings no id.
+        """Hands one message over, or says why not; ``source_id`` is the id of a request that brings none.
 
-        Raises TryLater where nothing was rung and the same message may be handed over again.
+        Raises TryLater if nothing was rung and the same message may be handed over again.
         """
         try:
             request = read(raw, source_id)
@@ -96,7 +96,7 @@ class Sender:
         try:
             rung = self._caller.ring(claim, invocation)
             message = self._recorder.record(rung)
-        except MessageChanged as changed:  # no longer ours: a sweep gave it up, or a receipt settled it
+        except MessageChanged as changed:  # no longer ours: the sweep gave it up, or a receipt settled it
             message = changed.message or claim.message
         if message.state is State.RELEASED:
             raise TryLater(to_json(message))
@@ -125,7 +125,7 @@ class Sender:
         return result(claim.message, replayed=claim.replayed)
 
     def _handed_back(self, nothing: NothingRung) -> TryLater:
-        """What is raised where nothing was rung; a claim of which nobody knows whether it was applied is undone."""
+        """What to raise if nothing was rung. A claim whose reply was lost is undone first."""
         message = nothing.message
         fault = not_handed_over(message, nothing.why)
         if nothing.claimed:
@@ -175,7 +175,7 @@ def _from_sns(event: Any) -> bool:
 
 def _is_sns(record: Any) -> bool:
     sns = record.get("Sns") if isinstance(record, dict) else None
-    # An id that cannot be one is not from SNS: whoever may invoke can hand over what looks like its event.
+    # A bad id is not from SNS: anybody who may invoke can send what looks like an SNS event.
     return (
         isinstance(sns, dict) and isinstance(sns.get("Message"), str) and bool(valid_message_id(sns.get("MessageId")))
     )

@@ -1,4 +1,4 @@
-"""What is kept, and under which condition it may be written: the calls table, the outbox, the dead letters.
+"""What is stored, and the conditions of every write: the calls table, the outbox, the dead letters.
 
 The table holds four kinds of item, each with a module of its own, conditions included: ``messages.py`` ``MSG#``,
 ``call_ids.py`` ``CALL#``, ``quotas.py`` ``QUOTA#``, ``credit.py`` ``BALANCE#``. All of them are made of the four

@@ -1,7 +1,7 @@
-"""Call ids, ``CALL#<vendor>#<call id>``: where a message and its receipts find each other (docs/protocol.md).
+"""Call ids, ``CALL#<vendor>#<call id>``: each links a message and its receipts, in any order (docs/protocol.md).
 
-Message and receipt may come in any order. Every conditional write raises CallIdChanged where its condition does not
-hold; each method raises AwsUnavailable where DynamoDB did not answer.
+Every conditional write raises CallIdChanged if its condition does not hold; each method raises AwsUnavailable if
+DynamoDB does not answer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ from voice_gateway.storage.table import SCHEMA, Change, ConditionFailed, Item, T
 class CallId:
     """A vendor's call id, with the id of its message and the receipts that came for it, as far as they are known.
 
-    ``waiting`` is since when (epoch seconds) a receipt has waited for a message, ``look_at`` since when it has done so
-    here. The hashes of the message's and the first receipt's number, ``nhash`` and ``rhash``, are only there to be
-    compared. Receipts are canonical JSON; ``receipt`` is the first that came.
+    ``waiting`` (epoch seconds) is when the first receipt without a message came, ``look_at`` when it was marked.
+    ``nhash`` and ``rhash``, the hashes of the message's and the first receipt's number, are only compared. Receipts are
+    canonical JSON; ``receipt`` is the first that came.
     """
 
     vendor: str
@@ -51,7 +51,7 @@ class CallId:
 
     @property
     def marked(self) -> float:
-        """When it was written down that nobody knows whose it is: later, if it lay in the outbox."""
+        """When it was marked as waiting: later than it came, if it lay in the outbox."""
         return self.look_at or self.since
 
 
@@ -90,7 +90,7 @@ class CallIds:
             return full.call_id
 
     def mark_waiting(self, at: CallId, now: float, since: float) -> CallId:
-        """Marks a receipt that nobody claims, so that ``sweep`` finds it: fails where a message came meanwhile."""
+        """Marks a receipt without a message, so that ``sweep`` finds it. Fails if a message was linked meanwhile."""
         return self._change(
             at.vendor,
             at.call_id,
@@ -99,7 +99,7 @@ class CallIds:
         )
 
     def link(self, vendor: str, call_id: str, message: Message) -> CallId:
-        """Says whose call id it is: fails where it is another message's."""
+        """Links the call id to its message. Fails if it is linked to another."""
         return self._change(
             vendor,
             call_id,
@@ -109,7 +109,7 @@ class CallIds:
         )
 
     def unmark(self, at: CallId) -> None:
-        """Takes a receipt that found its message out of the index."""
+        """Takes a receipt whose message was found out of the index."""
         self._change(at.vendor, at.call_id, sets=dict.fromkeys(("waiting", "st", "look_at")), when="")
 
     def waiting(self, until: float, since: float) -> Iterator[CallId]:

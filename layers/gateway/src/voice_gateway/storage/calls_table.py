@@ -1,4 +1,4 @@
-"""The calls table as a whole: one object a process, handed to whoever needs one kind of item or several."""
+"""The calls table as a whole: one object, from which each part of the gateway takes the kinds of item that it needs."""
 
 from dataclasses import dataclass
 

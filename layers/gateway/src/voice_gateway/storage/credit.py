@@ -8,17 +8,17 @@ CreditState = dict[str, Any]
 
 
 class CreditStates:
-    """The states in the calls table. Each method raises AwsUnavailable where DynamoDB did not answer."""
+    """The states in the calls table. Each method raises AwsUnavailable if DynamoDB does not answer."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def get(self, vendor: str) -> CreditState:
-        """The state of a vendor's credit; empty where it was never checked."""
+        """The state of a vendor's credit; empty if it was never checked."""
         return self._table.get(f"BALANCE#{vendor}") or {}
 
     def replace(self, vendor: str, seen: CreditState, new: CreditState) -> bool:
-        """Replaces the state that was seen; False where another check was quicker."""
+        """Replaces the state that was seen; False if another check was quicker."""
         item = {"pk": f"BALANCE#{vendor}", "v": SCHEMA, "revision": seen.get("revision", 0) + 1, **new}
         try:
             if seen:

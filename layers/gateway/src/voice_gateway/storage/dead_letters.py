@@ -1,4 +1,4 @@
-"""The dead-letter queue of the gateway's own: what can be applied to nothing, raw, for a person to look at."""
+"""The gateway's dead-letter queue: what cannot be read or applied, raw, for a person to look at."""
 
 import json
 from typing import Any

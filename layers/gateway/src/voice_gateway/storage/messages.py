@@ -1,7 +1,7 @@
 """Messages, ``MSG#<message id>``: who may ring, what came of it, and which receipt stands (docs/protocol.md).
 
-Whoever changes a condition here should see a test fail. Every write raises MessageChanged where its condition does not
-hold, and AwsUnavailable where DynamoDB did not answer.
+If you change a condition here, a test should fail. Every write raises MessageChanged if its condition does not hold,
+and AwsUnavailable if DynamoDB does not answer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from voice_gateway.platform.observability import log
 from voice_gateway.storage.table import SCHEMA, Change, ConditionFailed, Item, Table, plain
 
 MOST_RECEIPTS = 8
-"""Distinct receipts that are kept of one message, and of one call id."""
+"""How many distinct receipts are kept for one message, and for one call id."""
 
 
 class MessageChanged(Exception):
-    """The message is not as the write needs it; ``message`` is how it is, or None where there is none."""
+    """The message is not as the write needs it; ``message`` is how it is, or None if there is none."""
 
     def __init__(self, old: Item | None) -> None:
         super().__init__("the message is not as this write needs it")
@@ -44,14 +44,14 @@ class Messages:
         """Messages of a state whose ``look_at`` is between the two; the index may be a moment behind."""
         return (_message(old) for old in self._table.query(state, since, until))
 
-    # As a sender writes them.
+    # Writes of the sender.
 
     def put_new(self, message: Message) -> None:
         """Claims, rejects, defers or expires a message that is not there yet."""
         self._put(message, "attribute_not_exists(#pk)")
 
     def put_released(self, message: Message) -> None:
-        """Undoes a claim of which nobody knows whether it was applied."""
+        """Undoes a claim whose reply was lost, if it was applied at all."""
         self._put(
             message,
             "attribute_not_exists(#pk) OR (#st = :calling AND #attempt = :mine)",
@@ -66,7 +66,7 @@ class Messages:
         )
 
     def fail_over(self, message: Message, vendor: str, lease: float, now: float) -> Message:
-        """Writes the next vendor down before it is called."""
+        """Writes the next vendor, before it is called."""
         changes = {"vendor": vendor, "lease": lease, "look_at": lease, "updated_at": now}
         return self._change(
             message.message_id,
@@ -79,7 +79,7 @@ class Messages:
     def record_outcome(self, message: Message, state: State, changes: Mapping[str, Any]) -> Message:
         """Writes a call's outcome, if nothing surer is there; returns what is there then.
 
-        A definite outcome may replace the ``unknown`` that a sweep made of the same attempt, for it is the late truth.
+        A definite outcome may replace the ``unknown`` that a sweep wrote for the same attempt: it is the late truth.
         """
         values = {"mine": message.attempt or "", "calling": State.CALLING}
         if state in {State.ACCEPTED, State.REJECTED}:
@@ -94,12 +94,12 @@ class Messages:
                 return message
             return changed.message
 
-    # As whoever finds them left behind writes them.
+    # Writes about what a sender left behind.
 
     def give_up(self, seen: Message, now: float) -> Message:
         """Makes a stale ``calling`` ``unknown``, if its attempt and its lease are still those seen.
 
-        Whoever held the lease died, perhaps after the vendor took the call.
+        The lease's holder died, perhaps after the vendor took the call.
         """
         why = "the function ended while it was calling; nobody can say whether the phone was rung"
         fault = Fault(Code.OUTCOME_UNKNOWN, why, seen.vendor)
@@ -190,7 +190,7 @@ def _item(message: Message) -> Item:
 
 
 def _message(item: Item) -> Message:
-    """Attributes that a later version added are passed over; what an earlier one lacked has its default."""
+    """Attributes that a later version added are ignored; what an earlier one did not write has its default."""
     found = {name: item[attribute] for name, attribute in _ATTRIBUTES.items() if attribute in item}
     found["message_id"] = item["pk"].removeprefix("MSG#")
     found["state"] = State(found["state"])

@@ -1,6 +1,6 @@
 """The outbox: writes that AWS did not take, kept in a queue until ``sweep`` applies them under the same conditions.
 
-An entry is JSON with its ``kind`` beside its content. Neither number nor text goes in where the table has them already.
+An entry is JSON with its ``kind`` beside its content. It holds no number and no text if the table has them already.
 """
 
 import json
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     OUTCOME = "outcome"
     """What came of a call: ``message``, ``state``, ``changes``; ``meets`` if receipts come by the call id."""
     RELEASE = "release"
-    """A claim of which nobody knows whether it was applied: ``message``, as it is to be."""
+    """A claim whose reply was lost: ``message``, released."""
     RECEIPT = "receipt"
     """``receipt``, ``rhash``, ``ttl``, ``came_at``; ``message_id`` of its address, or ``own_id``, which it echoes."""
     RESULT = "result"
@@ -60,16 +60,16 @@ class Outbox:
         self._queue_url = queue_url
 
     def keep_outcome(self, message: Message, state: State, changes: Content, *, meets: bool) -> None:
-        """An outcome; an accepted one is linked to its call id first, where receipts come by that (``meets``)."""
+        """An outcome; with ``meets`` an accepted one is linked to its call id first: receipts name only that."""
         content = {"message": _fields(message.but(request="")), "state": state, "changes": changes, "meets": meets}
         self._keep(Kind.OUTCOME, content, message.message_id)
 
     def keep_release(self, message: Message) -> None:
-        """A claim of which nobody knows whether it was applied, as it is to be: released."""
+        """A claim whose reply was lost: the message, released."""
         self._keep(Kind.RELEASE, {"message": _fields(message)}, message.message_id)
 
     def keep_receipt(self, receipt: Receipt, message_id: str | None, ttl: int, came_at: float) -> None:
-        """A receipt, without the number. ``came_at`` tells whose call it may belong to."""
+        """A receipt, without the number. ``came_at`` helps to tell to which call it belongs."""
         content = {"receipt": receipt.text, "rhash": receipt.number_hash, "message_id": message_id}
         own_id = {"own_id": receipt.message_id} if receipt.message_id else {}
         self._keep(Kind.RECEIPT, {**content, "ttl": ttl, "came_at": came_at, **own_id}, message_id)
@@ -79,7 +79,7 @@ class Outbox:
         self._keep(Kind.RESULT, {"result": result}, result["message_id"])
 
     def entries(self) -> Iterator[Entry]:
-        """What is in the queue, until it has nothing more to give."""
+        """What is in the queue, until it is empty."""
         while True:
             with aws.reaching("sqs"):
                 received = aws.client("sqs").receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
@@ -90,7 +90,7 @@ class Outbox:
                 yield Entry(message["Body"], message["ReceiptHandle"])
 
     def done(self, entry: Entry) -> None:
-        """Takes an applied entry out. Where that fails it is applied again, to no effect."""
+        """Takes an applied entry out. If that fails, it is applied again, which changes nothing."""
         with aws.reaching("sqs"):
             aws.client("sqs").delete_message(QueueUrl=self._queue_url, ReceiptHandle=entry.handle)
 

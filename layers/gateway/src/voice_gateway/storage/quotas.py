@@ -1,7 +1,7 @@
 """A number's latest calls at one vendor's line, ``QUOTA#<vendor>#<line>#<number hash>``: a rolling 24 hours.
 
-The item holds the last N message ids and times, ``m1`` and ``t1`` the latest. Each method raises AwsUnavailable where
-DynamoDB did not answer.
+The item holds the last N message ids and times, ``m1`` and ``t1`` the latest. Each method raises AwsUnavailable if
+DynamoDB does not answer.
 """
 
 from dataclasses import dataclass
@@ -69,9 +69,9 @@ class Quotas:
         return Counted.NEW
 
     def renew(self, quota: Quota, now: float) -> None:
-        """Sets a counted message's time to that of the attempt that is about to ring, by compare and swap.
+        """Sets a counted message's time to that of the attempt about to ring, by compare and swap.
 
-        Raises AwsUnavailable also where others took its place meanwhile: then the call would be one too many.
+        Raises AwsUnavailable also if others took its place meanwhile: then the call would be one too many.
         """
         for _ in range(4):
             seen = _counted(self._table.get(quota.pk) or {}, quota.cap)
@@ -90,7 +90,7 @@ class Quotas:
         return len(counted) < quota.cap or min(at for _, at in counted) <= now - DAY
 
     def _swap(self, quota: Quota, seen: list[tuple[str, float]], pairs: list[tuple[str, float]], now: float) -> bool:
-        """Replaces the pairs that were seen; False where they changed meanwhile."""
+        """Replaces the pairs that were seen; False if they changed meanwhile."""
         new, old = _attributes(pairs), {f"s{name}": value for name, value in _attributes(seen).items()}
         same = [f"#m{at} = :sm{at} AND #t{at} = :st{at}" for at in range(1, len(seen) + 1)]
         try:
@@ -106,7 +106,7 @@ class Quotas:
 
 
 def _forgotten(now: float) -> int:
-    """When a quota that nothing was added to is of no use any more (its TTL)."""
+    """The item's TTL: after it, nothing in it counts any more."""
     return int(now) + DAY + 3600
 
 

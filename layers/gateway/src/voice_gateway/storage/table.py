@@ -1,6 +1,6 @@
 """The calls table, and the four requests that everything in it is made of.
 
-The items share the key ``pk``. The sparse index ``sweep`` (``st``, ``look_at``) holds what somebody must look at
+The items share the key ``pk``. The sparse index ``sweep`` (``st``, ``look_at``) holds what ``sweep`` must look at
 again. Every write is one conditional write of a single item (docs/protocol.md).
 """
 
@@ -25,7 +25,7 @@ Item = dict[str, Any]
 
 
 class ConditionFailed(Exception):
-    """A condition did not hold; ``old`` is the item as it is, or None where there is none."""
+    """A condition did not hold; ``old`` is the item as it is, or None if there is none."""
 
     def __init__(self, old: Item | None) -> None:
         super().__init__("a condition did not hold")
@@ -33,9 +33,9 @@ class ConditionFailed(Exception):
 
 
 class Table:
-    """One DynamoDB table. Every method raises AwsUnavailable where DynamoDB did not answer.
+    """One DynamoDB table. Every method raises AwsUnavailable if DynamoDB does not answer.
 
-    Then nobody knows whether a write was applied.
+    Then a write may or may not have been applied.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,8 +1,8 @@
-"""Once a minute: whatever nobody else will look at again. One module for each thing that a sweep does.
+"""Once a minute: finishes what nobody else will look at again. One module for each thing that a sweep does.
 
 ``waiting_receipts.py`` finds the messages of receipts that wait; ``outbox.py`` writes what could not be written;
 ``stale.py`` ends calls that were cut off; ``due.py`` sends what was deferred, and expires what is too late;
-``redial.py`` rings once more where the caller asked for it; ``unanswered.py`` asks vendors for results that no
-callback brought. Imports ``model``, ``platform``, ``storage``, ``vendors``, and ``receipts.settling``, for what a
-callback could not settle is settled here. Begin with ``sweep.py``.
+``redial.py`` rings once more if the caller asked for it; ``unanswered.py`` asks vendors for results that no callback
+brought. Imports ``model``, ``platform``, ``storage``, ``vendors``, and ``receipts.settling``, to settle what a callback
+could not. Begin with ``sweep.py``.
 """

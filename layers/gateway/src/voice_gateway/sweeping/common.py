@@ -1,4 +1,4 @@
-"""What the parts of a sweep share: going over messages while there is time, and handing one to ``send`` again."""
+"""What the parts of a sweep share: going through messages while there is time, and handing one to ``send`` again."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -12,15 +12,15 @@ from voice_gateway.storage.messages import MessageChanged, Messages
 INTERVAL = 60.0
 """Seconds between two runs."""
 CLOCKS_APART = 5.0
-"""What is due is sent this much later, so that no sender's clock finds it before its time."""
+"""What is due is sent this many seconds later, in case a sender's clock is behind."""
 ASK_AGAIN = 300.0
-"""Seconds after which a message that was handed to ``send`` and did not move is handed over again."""
+"""After so many seconds a message that was handed to ``send`` and did not change is handed over again."""
 TIME_KEPT = 15.0
-"""Seconds left below which nothing more is begun: a question to a vendor and a slow write take as long."""
+"""With fewer seconds left nothing more is begun: a request to a vendor and a slow write may take as long."""
 
 
 def each(messages: Iterable[Message], look: Callable[[Message], str | None], invocation: Invocation) -> None:
-    """Looks at one message after the other while there is time; ``look`` returns the metric to count."""
+    """Calls ``look`` for one message after the other while there is time; it returns the metric to count."""
     for message in messages:
         if invocation.remaining() < TIME_KEPT:
             return
@@ -37,7 +37,7 @@ def each(messages: Iterable[Message], look: Callable[[Message], str | None], inv
 
 
 class Handover:
-    """Sends stored requests through the notify topic: ``send`` decides, under the same conditions as always."""
+    """Publishes stored requests to the notify topic: ``send`` decides, under the same conditions as always."""
 
     def __init__(self, messages: Messages, notify: aws.Topic) -> None:
         self._messages = messages
@@ -46,5 +46,5 @@ class Handover:
     def hand_over(self, seen: Message, mark: Mapping[str, Any]) -> None:
         """Writes the mark first. Raises MessageChanged, AwsUnavailable."""
         self._messages.touch(seen, mark)
-        # Escaped: a topic refuses some characters, and a text that came back changed would be another request.
+        # Escaped, because a topic refuses some characters: a changed text would be another request.
         self._notify.publish(json.dumps(json.loads(seen.request)))

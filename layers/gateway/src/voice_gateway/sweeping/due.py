@@ -32,7 +32,7 @@ class Due:
         each(self._messages.in_state(State.RELEASED, self._clock()), self._expire, invocation)
 
     def _expire(self, seen: Message) -> str:
-        """Never rung, and too late now."""
+        """Ends a message that was never rung, and whose time is over."""
         last = f"; last: {seen.error['message']}" if seen.error else ""
         fault = Fault(Code.EXPIRED, f"expires_at passed before the phone could be rung{last}", seen.vendor)
         changes = {

@@ -19,7 +19,7 @@ from voice_gateway.storage.outbox import Content, Entry, Kind, Outbox, stored_me
 from voice_gateway.sweeping.common import TIME_KEPT
 
 _SHARE = 0.5
-"""Of a run's time that the outbox may take, so that a full one keeps nothing else waiting."""
+"""The share of a run's time that the outbox may take, so that a full one does not hold up the rest."""
 
 
 class OutboxApplier:
@@ -42,7 +42,7 @@ class OutboxApplier:
         self._clock = clock
 
     def apply_all(self, invocation: Invocation) -> None:
-        """Raises AwsUnavailable: then the entry comes back, and the others would fare no better."""
+        """Raises AwsUnavailable: then the entry stays in the queue, and the others would fail too."""
         enough = max(TIME_KEPT, invocation.remaining() * _SHARE)
         for entry in self._outbox.entries():
             self._apply_or_bury(entry)
@@ -58,7 +58,7 @@ class OutboxApplier:
             case Kind.OUTCOME:
                 self._apply_outcome(content, now)
             case Kind.RELEASE:
-                with suppress(MessageChanged):  # something surer may be there by now
+                with suppress(MessageChanged):  # a surer state may be there by now
                     self._messages.put_released(stored_message(content["message"]))
             case Kind.RECEIPT:
                 self._apply_receipt(content, now)

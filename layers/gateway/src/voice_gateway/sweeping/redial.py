@@ -11,7 +11,7 @@ from voice_gateway.sweeping.waiting_receipts import OLDEST, WaitingReceipts, cou
 
 
 class Redial:
-    """Redials, unless a receipt waits for that number that might be the first call's."""
+    """Redials, unless a receipt is waiting that might be the first call's."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Calls that were cut off: their sender's lease is over, and nobody can say whether the phone was rung."""
+"""Calls that were cut off: their sender's lease is over, and whether the phone was rung is not known."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The story of ``sweep``: its parts, one after the other, each of which stands alone (docs/protocol.md, Sweep)."""
+"""What ``sweep`` does: its parts, one after the other. If one fails, the others still run (docs/protocol.md, Sweep)."""
 
 import time
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Sweep:
         )
 
     def run(self, invocation: Invocation) -> dict[str, float]:
-        """One run; returns what it counted. What fails is noted, and the next run does it."""
+        """One run; returns what it counted. What fails is logged, and left to the next run."""
         for name, part in self._parts:
             if invocation.remaining() < TIME_KEPT:
                 invocation.record.note(cut_short=name)

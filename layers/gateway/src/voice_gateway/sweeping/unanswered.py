@@ -1,4 +1,4 @@
-"""Accepted messages without a receipt: the vendor is asked, where it can be; what stays open is counted once."""
+"""Accepted messages without a receipt: asks the vendor, if it can be asked; counts once what stays open."""
 
 import json
 from collections.abc import Callable
@@ -52,9 +52,10 @@ class Unanswered:
         return account.vendor.query(seen.call_id, mobile, credentials, account.exchange(), now)
 
     def _look_later(self, seen: Message, now: float) -> str | None:
-        """Asks again at growing intervals for a day; then, and at once where there is no asking, counts it once.
+        """Schedules the next query, at growing intervals for a day. After the last, counts the message once.
 
-        It stays in the index a little longer: a late receipt may still find it by its call id.
+        A vendor that cannot be asked has only the last step. The message stays in the index a little longer: a late
+        receipt may still find it by its call id.
         """
         can_be_asked = self._accounts[seen.vendor or ""].vendor.result_query
         called_at = seen.called_at or now

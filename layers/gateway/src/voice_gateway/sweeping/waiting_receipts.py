@@ -1,7 +1,7 @@
-"""Receipts that came before anybody knew whose they are (docs/protocol.md, Sweep).
+"""Receipts whose message was not known when they came (docs/protocol.md, Sweep).
 
-They wait at their call id. Sooner or later the message is known there, or an accepted message turns out to carry that
-call id; and where the call id was never learnt, for the reply was lost, the number tells, if it can only be one.
+They wait at their call id. Either the call id is linked to its message later, or an accepted message carries that call
+id. If the vendor's reply was lost, no message knows the call id: then the number tells, if only one message fits.
 """
 
 from collections import defaultdict
@@ -17,15 +17,15 @@ from voice_gateway.storage.messages import MessageChanged
 from voice_gateway.sweeping.common import INTERVAL
 
 OLDEST = 26 * 3600.0
-"""Seconds after which a waiting receipt or an unknown message finds nobody any more."""
+"""Seconds after which a waiting receipt or an unknown message is no longer matched."""
 _AFTER_A_CALL = 3600.0
-"""A receipt belongs to a call of the hour before it."""
+"""Seconds: a receipt belongs to a call of the hour before it."""
 _PATIENCE = LEASE_SECONDS + INTERVAL
-"""Seconds for which a receipt is left to the sender, which knows best whose it is."""
+"""Seconds for which a receipt is left to the sender, which knows its message for certain."""
 
 
 class WaitingReceipts:
-    """Brings waiting receipts and messages together."""
+    """Matches waiting receipts and messages."""
 
     def __init__(self, table: CallsTable, settling: Settling, clock: Callable[[], float], *, by_number: bool) -> None:
         self._messages = table.messages
@@ -55,7 +55,7 @@ class WaitingReceipts:
     def _link_accepted(
         self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record
     ) -> list[CallId]:
-        """A message that carries the call id lacks only the link. Returns the others."""
+        """Links the call ids that an accepted message carries. Returns the others."""
         by_call_id = {(message.vendor, message.call_id): message for message in accepted}
         left = []
         for call in unlinked:
@@ -67,23 +67,23 @@ class WaitingReceipts:
         return left
 
     def _link_by_number(self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record) -> None:
-        """Only where it can be one message alone; else the receipts are counted, and shown by ``status``."""
-        # First: whoever is given up between the two is seen twice, and not missed.
+        """Links a receipt only if one message alone fits; otherwise it is counted, and shown by ``status``."""
+        # Read before ``unknown``: a message that is given up between the two is seen twice, and not missed.
         calling = list(self._messages.in_state(State.CALLING, now + OLDEST))
         unknown = list(self._messages.in_state(State.UNKNOWN, now, since=now - OLDEST))
         # After a redial the first call's receipt may still come, though the second call is accepted by now.
         possible = {message.message_id: message for message in accepted if message.redials}
         possible |= {message.message_id: message for message in unknown}
-        # Nothing is linked to who is still calling; but what may be theirs is not surely another's.
+        # Nothing is linked to a message that is still calling; but its receipt must not be taken for another's.
         owners = _owners(unlinked, {**{each.message_id: each for each in calling}, **possible})
         for call in owners.without:
             if -INTERVAL < call.marked - (now - _PATIENCE) <= 0:
-                record.count("UnlinkedReceipts")  # by the one run that finds it so
+                record.count("UnlinkedReceipts")  # counted by one run only
         still_open: dict[str, int] = {}
         for message_id, message in possible.items():
             calls = sorted(owners.calls[message_id], key=lambda call: call.since)
             if any(call.marked > now - _PATIENCE for call in calls):
-                still_open[message_id] = message.unlinked  # as it was, until its sender has had its time
+                still_open[message_id] = message.unlinked  # unchanged, until its sender has had its time
             elif message_id in owners.sharing or len(calls) > 1 + message.redials:
                 still_open[message_id] = len(calls)
             else:
@@ -92,7 +92,7 @@ class WaitingReceipts:
         self._show(possible.values(), still_open, record)
 
     def _show(self, possible: Iterable[Message], still_open: dict[str, int], record: Record) -> None:
-        """How many receipts might be a message's, and nobody can tell."""
+        """Writes how many receipts might belong to each message."""
         for message in possible:
             count = still_open.get(message.message_id, 0)
             if message.unlinked != count:
@@ -107,7 +107,7 @@ class WaitingReceipts:
         try:
             linked = self._call_ids.link(call.vendor, call.call_id, message)
         except CallIdChanged:
-            return  # it is another's meanwhile; the next run applies it
+            return  # linked to another message meanwhile; the next run applies it
         self._apply(linked, linked_by, now, record)
 
     def _apply(self, call: CallId, linked_by: str, now: float, record: Record) -> None:
@@ -118,7 +118,7 @@ class WaitingReceipts:
 
 @dataclass
 class _Owners:
-    """Which call ids could be each message's; the messages that share one with another; the call ids of nobody."""
+    """Which call ids could belong to each message; the messages that share one; the call ids without any message."""
 
     calls: dict[str, list[CallId]] = field(default_factory=lambda: defaultdict(list))
     sharing: set[str] = field(default_factory=set)

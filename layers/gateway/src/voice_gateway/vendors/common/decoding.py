@@ -66,7 +66,7 @@ def callbacks(body: bytes, content_type: str, query: str) -> list[Fields]:
 
 
 def form(body: bytes, content_type: str) -> Fields:
-    """Form fields, the first of each name. The escapes hold bytes of the sender's charset, so they are decoded first."""
+    """Form fields, the first of each name. Escapes are bytes of the sender's charset, so they are decoded first."""
     try:
         pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=64)
     except ValueError:

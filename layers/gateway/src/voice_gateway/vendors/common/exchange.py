@@ -60,7 +60,7 @@ class _Gate:
             self.passed = True
 
     def arrived(self) -> bool:
-        """Called when the reply is complete: False if the exchange was abandoned, which may have cut the reply short."""
+        """Called when the reply is complete: False if the exchange was abandoned: the reply may be cut short."""
         with self._lock:
             return not self._shut
 
