@@ -9,7 +9,7 @@ from voice_gateway.storage.credit import CreditState
 
 
 def content(stack: str, check: Check, state: CreditState) -> dict[str, Any]:
-    """The message: docs/using.md, Credit."""
+    """The message (docs/runbooks.md, Low credit)."""
     return {
         "kind": "credit",
         "stack": stack,

@@ -1,4 +1,4 @@
-"""The state of a vendor's credit after a check: ``ok``, ``low`` or ``unknown`` (docs/using.md, Credit)."""
+"""The state of a vendor's credit after a check: ``ok``, ``low`` or ``unknown`` (docs/runbooks.md, Low credit)."""
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation

@@ -1,4 +1,4 @@
-"""A result's ``error``: its codes, and which of them are worth a retry (docs/using.md, Errors)."""
+"""A result's ``error``: its codes, and which of them are worth a retry (docs/using.md, error.code)."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum

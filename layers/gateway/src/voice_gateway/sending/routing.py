@@ -1,4 +1,4 @@
-"""Which vendors could carry a message now, in which order, and why the others cannot (docs/using.md, Routing)."""
+"""Which vendors could carry a message now, in which order, and why the others cannot (docs/using.md)."""
 
 import time
 from collections.abc import Callable
