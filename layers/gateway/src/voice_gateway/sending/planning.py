@@ -20,7 +20,7 @@ from voice_gateway.storage.quotas import Counted, Quotas
 _A_DAY = 86400
 
 
-@dataclass
+@dataclass(eq=False)
 class NothingRung(Exception):
     """Nothing was rung, for a reason that will pass: ``message`` may be handed over again.
 

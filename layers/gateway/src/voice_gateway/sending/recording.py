@@ -4,8 +4,8 @@ Whatever happens, the state says what is known, and no more (docs/protocol.md, S
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.settling import Settling
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.messages import MessageChanged
-from voice_gateway.storage.outbox import Outbox
+from voice_gateway.storage.outbox import Kind, Outbox
 from voice_gateway.vendors.common.base import Vendor
 
 
@@ -76,7 +76,8 @@ class Recorder:
             with suppress(MessageChanged):  # another's, or a surer state is there
                 self._messages.put_released(released)
         except AwsUnavailable as error:
-            self._keep(lambda: self._outbox.keep_release(released), claimed, str(error))
+            with _last_resort(Kind.RELEASE, claimed, str(error)):
+                self._outbox.keep_release(released)
 
     def _accepted(self, message: Message, vendor: Vendor, call_id: str) -> Message:
         """The vendor took the call. If its receipts name the call id only, the call id is linked first."""
@@ -119,14 +120,18 @@ class Recorder:
             return message.but(state=state, **changes)
 
     def _keep_outcome(self, message: Message, state: State, changes: dict[str, Any], why: str, *, meets: bool) -> None:
-        self._keep(lambda: self._outbox.keep_outcome(message, state, changes, meets=meets), message, why)
+        with _last_resort(Kind.OUTCOME, message, why):
+            self._outbox.keep_outcome(message, state, changes, meets=meets)
 
-    def _keep(self, keep: Callable[[], None], message: Message, why: str) -> None:
-        try:
-            keep()
-        except AwsUnavailable as error:
-            about = {"message_id": message.message_id, "why": why, "outbox": str(error)}
-            log.error("neither table nor outbox", extra=about)
+
+@contextmanager
+def _last_resort(kind: Kind, message: Message, why: str) -> Iterator[None]:
+    """Logs what the outbox did not take either."""
+    try:
+        yield
+    except AwsUnavailable as error:
+        about = {"kind": kind, "message_id": message.message_id, "why": why, "outbox": str(error)}
+        log.error("neither table nor outbox", extra=about)
 
 
 def not_handed_over(message: Message, why: str) -> Fault:
