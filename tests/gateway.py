@@ -300,7 +300,7 @@ class Canary:
             body = json.loads(params["MessageBody"])
             # A request to be sent, or a receipt that cannot be read, is kept as it is.
             kept = body.pop("message", {}) if body.get("kind") == "release" else {}
-            kept |= {name: body.pop(name, None) for name in ("letter", "query", "body_base64")}
+            kept |= {name: body.pop(name, None) for name in ("entry", "query", "body_base64")}
             self._look("a queue", json.dumps({**params, "MessageBody": body}, ensure_ascii=False))
             secrets = [leak for leak in self._leaks(json.dumps(kept)) if leak in SECRET_WORDS]
             self.found += [f"a queue: {leak}" for leak in secrets]

@@ -115,5 +115,5 @@ def _is_one(line: str) -> bool:
 
 def _without_what_is_kept(letter: Any) -> str:
     """A request that was not taken and a receipt that cannot be read are kept whole: somebody hands them over again."""
-    kept = {"requestPayload", "letter", "query", "body_base64"}
+    kept = {"requestPayload", "entry", "query", "body_base64"}
     return json.dumps({name: value for name, value in letter.items() if name not in kept}, ensure_ascii=False)

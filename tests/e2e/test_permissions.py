@@ -119,7 +119,7 @@ def sweeps_the_unanswered(stack: Stack) -> None:
 
 
 def sweeps_the_outbox(stack: Stack) -> None:
-    """Reads, applies and deletes a letter; the letter is one that puts a released message."""
+    """Reads, applies and deletes an outbox entry: one that puts a released message."""
     message_id = new_id()
     letter = {
         "kind": "release",

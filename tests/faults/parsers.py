@@ -362,7 +362,7 @@ def reading_replies(name: str) -> Read:
     return read
 
 
-# Tokens, keys, settings, templates, letters.
+# Tokens, keys, settings, templates, outbox entries.
 
 
 def a_token(fuzz: Fuzz) -> str:
@@ -481,7 +481,7 @@ def _placeholders(template: Template) -> list[str]:
     return [name for _, name, _, _ in string.Formatter().parse(template.text) if name is not None]
 
 
-LETTER: dict[str, Any] = {
+ENTRY_OF_OUTBOX: dict[str, Any] = {
     "kind": "receipt",
     "receipt": json.dumps(
         {"vendor": "dxtong", "call_id": "c", "delivered": True, "reason": None, "code": "2", "message": ""}
@@ -493,21 +493,21 @@ LETTER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def a_letter(fuzz: Fuzz) -> str:
+def an_outbox_entry(fuzz: Fuzz) -> str:
     if fuzz.random.random() < 0.05:
         return fuzz.nested().decode()
     kinds = [*outbox.Kind, "x"]
     message = {"message_id": "m", "state": "calling", "updated_at": 1, "receipts": []}
-    letter = fuzz.random.choice(
+    entry = fuzz.random.choice(
         (
-            LETTER,
+            ENTRY_OF_OUTBOX,
             {"kind": fuzz.random.choice(kinds), "message": message, "state": "unknown", "changes": {}, "meets": True},
         )
     )
-    return json.dumps(fuzz.bent(letter) if fuzz.random.random() < 0.9 else fuzz.value(3))
+    return json.dumps(fuzz.bent(entry) if fuzz.random.random() < 0.9 else fuzz.value(3))
 
 
-def read_letter(body: str) -> None:
+def read_outbox_entry(body: str) -> None:
     """``sweep`` keeps what raises one of these as a dead letter; anything else would stop its whole part."""
     quiet: Any = SimpleNamespace(
         put_released=lambda _: None, link=lambda *_: None, record_outcome=lambda *_: None, of_message=lambda *_: None
@@ -538,7 +538,7 @@ def parsers() -> Iterator[Parser]:
     yield Parser("the callback secret", a_secret, read_secret)
     yield Parser("settings", an_environment, read_settings)
     yield Parser("a catalogue entry", an_entry, read_entry)
-    yield Parser("a letter of the outbox", a_letter, read_letter)
+    yield Parser("an entry of the outbox", an_outbox_entry, read_outbox_entry)
 
 
 def _any_reply(fuzz: Fuzz) -> tuple[bytes, str, str]:

@@ -70,7 +70,8 @@ class OutboxApplier:
         try:
             self.apply(*entry.read())
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            self._dead_letters.keep(f"a letter that cannot be applied: {type(error).__name__}", {"letter": entry.body})
+            why = f"an outbox entry that cannot be applied: {type(error).__name__}"
+            self._dead_letters.keep(why, {"entry": entry.body})
 
     def _apply_outcome(self, content: Content, now: float) -> None:
         message, state, changes = stored_message(content["message"]), State(content["state"]), content["changes"]
