@@ -156,7 +156,7 @@ class Settings:
 
     @property
     def query_times(self) -> tuple[int, ...]:
-        """When a vendor is asked for a result that no receipt brought: seconds after the call, doubling, within a day."""
+        """When a vendor is asked for a result that no receipt brought: seconds after the call, within a day."""
         times = [60, 120, 300, 600, 1800, 3600] if self.poll else [self.unanswered_after_seconds]
         while times[-1] * 2 <= _A_DAY:
             times.append(times[-1] * 2)

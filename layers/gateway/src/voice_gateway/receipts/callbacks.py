@@ -1,7 +1,7 @@
 """What the callback functions do: verify, read, settle, and only then acknowledge (docs/protocol.md, Receipts).
 
 A request without a good token costs no request to AWS but for the key, and learns nothing. A receipt with a good token
-is never lost: it goes to the table, or else to the outbox. What cannot be read goes to the dead-letter queue as it came.
+is never lost: it goes to the table, or else to the outbox. What cannot be read is kept, raw, in the dead-letter queue.
 """
 
 import time

@@ -52,7 +52,7 @@ class Unanswered:
         return account.vendor.query(seen.call_id, mobile, credentials, account.exchange(), now)
 
     def _look_later(self, seen: Message, now: float) -> str | None:
-        """Schedules the next query, at growing intervals for a day. After the last, counts the message once.
+        """Schedules the next query, at growing intervals within a day. After the last, counts the message once.
 
         A vendor that cannot be asked has only the last step. The message stays in the index a little longer: a late
         receipt may still find it by its call id.
