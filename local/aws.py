@@ -24,17 +24,25 @@ REGION = "us-east-1"
 KEY_ID = "test"
 SECRET_KEY = "test"  # what the local server takes for its root user
 
-# Nothing of the caller's: no proxy, no profile, and no invoke twice because the first one took long.
-_CONFIG = Config(
-    proxies={}, retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=90, max_pool_connections=50
-)
-
 
 @dataclass(frozen=True)
 class Clients:
     """One of each service that the stack uses."""
 
     endpoint_url: str
+    read_timeout: float = 90
+    """Seconds."""
+
+    @cached_property
+    def _config(self) -> Config:
+        """Nothing of the caller's: no proxy, no profile, and no invoke twice because the first one took long."""
+        return Config(
+            proxies={},
+            retries={"total_max_attempts": 1},
+            connect_timeout=5,
+            read_timeout=self.read_timeout,
+            max_pool_connections=50,
+        )
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -42,44 +50,44 @@ class Clients:
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        return self._session.client("cloudformation", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("cloudformation", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":
-        return self._session.client("cloudwatch", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("cloudwatch", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        return self._session.client("dynamodb", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("dynamodb", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def iam(self) -> "IAMClient":
-        return self._session.client("iam", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("iam", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def lambda_(self) -> "LambdaClient":
-        return self._session.client("lambda", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("lambda", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        return self._session.client("logs", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("logs", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def s3(self) -> "S3Client":
-        return self._session.client("s3", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("s3", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
-        return self._session.client("secretsmanager", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("secretsmanager", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def sns(self) -> "SNSClient":
-        return self._session.client("sns", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("sns", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        return self._session.client("sqs", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("sqs", endpoint_url=self.endpoint_url, config=self._config)
 
     @cached_property
     def ssm(self) -> "SSMClient":
-        return self._session.client("ssm", endpoint_url=self.endpoint_url, config=_CONFIG)
+        return self._session.client("ssm", endpoint_url=self.endpoint_url, config=self._config)

@@ -222,9 +222,9 @@ class Stack:
             raise StackError("the stack has not been started")
         return self._aws
 
-    def invoke(self, function: str, payload: Any) -> Any:
-        """Invokes a function and returns its result. Raises InvokeError."""
-        reply = self.aws.lambda_.invoke(
+    def invoke(self, function: str, payload: Any, by: Clients | None = None) -> Any:
+        """Invokes a function, by other clients if need be, and returns its result. Raises InvokeError."""
+        reply = (by or self.aws).lambda_.invoke(
             FunctionName=self.description["functions"][function],
             Payload=json.dumps(payload, ensure_ascii=False).encode(),
         )

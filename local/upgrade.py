@@ -20,6 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway.model.message import FINAL
 
+from local.aws import Clients
 from local.places import ROOT
 from local.server import StackError
 from local.stack import InvokeError, Stack, temporary_folder
@@ -27,7 +28,9 @@ from local.stack import InvokeError, Stack, temporary_folder
 _ORDER = re.compile(r"\b9[0-9]{5}\b")
 """What each message's text names: by it the requests that a vendor got are told apart."""
 SENDERS = 3
-"""So that one whose invoke hangs, for its function was just replaced, does not end the traffic."""
+PATIENCE = 10.0
+"""Seconds after which an invoke is given up that hangs, because its function was just replaced."""
+PHASES = ("before", "upgrading", "upgraded", "rolling back", "rolled back")
 TRIES = 10
 BETWEEN_SENDS = 0.25
 """Seconds between two messages, of whichever sender."""
@@ -53,6 +56,7 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
+        self._clients = Clients(self.stack.description["endpoint_url"], read_timeout=PATIENCE)
         self._numbers = itertools.count()
         self._senders = [threading.Thread(target=self._run) for _ in range(SENDERS)]
 
@@ -66,6 +70,12 @@ class Traffic:
         self._over.set()
         for sender in self._senders:
             sender.join()
+
+    def wait_for(self, phase: str) -> None:
+        """Until somebody has sent in this phase: all senders may still wait for an invoke that hangs."""
+        until = time.monotonic() + 3 * PATIENCE
+        while phase not in list(self.sent.values()) and time.monotonic() < until:
+            time.sleep(BETWEEN_SENDS)
 
     def _run(self) -> None:
         while not self._over.wait(SENDERS * BETWEEN_SENDS):
@@ -88,7 +98,7 @@ class Traffic:
                     topic = self.stack.description["notify_topic_arn"]
                     self.stack.aws.sns.publish(TopicArn=topic, Message=json.dumps(request, ensure_ascii=False))
                 else:
-                    self.stack.invoke("send", request)
+                    self.stack.invoke("send", request, by=self._clients)
             except (InvokeError, BotoCoreError, ClientError) as error:
                 self.refused[f"{type(error).__name__}: {error}"[:100]] += 1
                 self.cut_off.add(message_id)
@@ -107,13 +117,14 @@ def run(commit: str, say: Callable[[str], None]) -> int:
             kept = _kept(stack)
             with Traffic(stack) as traffic:
                 time.sleep(AROUND)
-                for doing, done, source in (("upgrading", "upgraded", ROOT), ("rolling back", "rolled back", before)):
+                for doing, done, source in ((*PHASES[1:3], ROOT), (*PHASES[3:], before)):
                     traffic.phase = doing
                     began = time.monotonic()
                     stack.deploy_again(source)
                     traffic.phase = done
                     say(f"{doing} took {time.monotonic() - began:.0f} s")
                     time.sleep(AROUND)
+                    traffic.wait_for(done)
             wrong = _judge(stack, traffic)
             if _kept(stack) != kept:
                 wrong.append("table or secrets are not what they were")
@@ -156,11 +167,16 @@ def _judge(stack: Stack, traffic: Traffic) -> list[str]:
         print(f"  {phase:<13} {len(sent):>4} messages: {told}; rung twice: {sum(rung[each] > 1 for each in sent)}")
     for why, count in traffic.refused.items():
         print(f"  {count} times a hand-over was made again: {why}")
-    return [f"{each} was rung {rung[each]} times" for each in traffic.sent if rung[each] > 1] + [
-        f"{each} ({traffic.sent[each]}) is {status}"
-        for each, status in statuses.items()
-        if status != "delivered" and not (status == "unknown" and each in traffic.cut_off)
-    ]
+    quiet = [f"no message was handed over: {phase}" for phase in PHASES if phase not in traffic.sent.values()]
+    return (
+        quiet
+        + [f"{each} was rung {rung[each]} times" for each in traffic.sent if rung[each] > 1]
+        + [
+            f"{each} ({traffic.sent[each]}) is {status}"
+            for each, status in statuses.items()
+            if status != "delivered" and not (status == "unknown" and each in traffic.cut_off)
+        ]
+    )
 
 
 def _asked_for(stack: Stack) -> list[str]:
