@@ -183,3 +183,44 @@ def test_an_echo_outlives_an_outage(gateway: Gateway, example: Example) -> None:
     wire.failing = set()
     gateway.sweep()
     assert [gateway.status(name)["status"] for name in ("m1", "m2")] == ["delivered", "unknown"]
+
+
+def test_a_table_that_fails_is_tried_once_a_push(gateway: Gateway, example: Example) -> None:
+    """It may hang for seconds each time; the others go to the outbox, and none is lost."""
+    for at in range(4):
+        send(gateway, f"m{at}", at)
+    wire = Wire(gateway)
+    wire.failing = {"UpdateItem"}
+    assert acknowledged(push([receipt(f"example-{at + 1}", mobile=number(at)) for at in range(4)]))
+    assert wire.operations.count("UpdateItem") == 1
+    assert wire.operations.count("SendMessage") == 4
+    wire.failing = set()
+    gateway.sweep()
+    assert [gateway.status(f"m{at}")["status"] for at in range(4)] == ["delivered"] * 4
+
+
+@pytest.mark.parametrize("body", [[None], ["x", 7], {"events": []}, []])
+def test_a_push_without_a_receipt_is_kept_raw(gateway: Gateway, example: Example, body: Any) -> None:
+    assert acknowledged(push(body))
+    (letter,) = gateway.taken("dead-letters")
+    assert json.loads(base64.b64decode(letter["body_base64"])) == body
+
+
+def test_an_element_that_is_no_receipt_keeps_no_other_out(gateway: Gateway, example: Example) -> None:
+    send(gateway, "m1")
+    assert acknowledged(push([None, receipt("example-1"), "x"]))
+    assert gateway.status("m1")["status"] == "delivered"
+    assert len(gateway.taken("dead-letters")) == 1
+
+
+def test_a_push_of_too_many_is_kept_raw(gateway: Gateway, example: Example) -> None:
+    assert acknowledged(push([receipt(f"c{at}") for at in range(101)]))
+    assert len(gateway.taken("dead-letters")) == 1
+
+
+def test_an_echo_does_not_move_a_message_to_another_call(gateway: Gateway, example: Example) -> None:
+    send(gateway, "m1")
+    assert acknowledged(push(receipt("another-call", ref="m1")))
+    assert gateway.status("m1")["status"] == "accepted"
+    assert acknowledged(push(receipt("example-1", "busy", ref="m1")))
+    assert (gateway.status("m1")["status"], gateway.status("m1")["call_id"]) == ("failed", "example-1")

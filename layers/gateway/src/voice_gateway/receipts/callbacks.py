@@ -72,19 +72,26 @@ class Callbacks:
     def _keep(self, pushed: Pushed, keyring: Keyring, token: CallToken | None, now: float, record: Record) -> None:
         """Keeps every receipt in it. Raises AwsUnavailable if neither table nor queue took one."""
         found, unreadable = receipts(self._vendor, pushed, keyring.number_hash)
+        table_answers = True
+        for receipt in found:
+            table_answers = self._settle(receipt, token, now, record, to_table=table_answers)
         if unreadable is not None:
             record.count("Unreadable")
             self._dead_letters.keep(
                 f"unreadable callback of {self._vendor.name}: {unreadable}",
                 {"message_id": token and token.message_id, **pushed.as_it_came()},
             )
-        for receipt in found:
-            self._settle(receipt, token, now, record)
 
-    def _settle(self, receipt: Receipt, token: CallToken | None, now: float, record: Record) -> None:
+    def _settle(self, receipt: Receipt, token: CallToken | None, now: float, record: Record, *, to_table: bool) -> bool:
+        """Whether the table took it; otherwise the outbox did.
+
+        A table that hangs takes the function's time: once it failed, the push's other receipts go to the outbox.
+        """
         record.note(call_id=receipt.call_id, code=receipt.code, reason=receipt.reason, status=str(receipt.state))
         ttl = int(now) + self._settings.retention_seconds
         try:
+            if not to_table:
+                raise AwsUnavailable("dynamodb: it failed for this push before")
             if token is not None:
                 settled = self._settling.of_message(token.message_id, receipt, "token", now)
             else:
@@ -92,9 +99,10 @@ class Callbacks:
         except AwsUnavailable:
             self._outbox.keep_receipt(receipt, token.message_id if token else None, ttl, now)
             record.note(receipt="outbox")
-            return
+            return False
         record.note(receipt=str(settled))
         record.count(f"Receipt{settled.title()}")
+        return True
 
     @staticmethod
     def _not_kept(what: str, error: Exception, record: Record) -> HttpResponse:

@@ -11,6 +11,9 @@ from voice_gateway.vendors.common import decoding
 from voice_gateway.vendors.common.base import Vendor
 from voice_gateway.vendors.common.decoding import Fields
 
+MOST_RECEIPTS = 100
+"""In one push: what more would take is longer than a callback may. A larger push is kept raw, for a person."""
+
 
 def receipts(
     vendor: Vendor, pushed: Pushed, hash_number: Callable[[str], str]
@@ -28,8 +31,9 @@ def receipts(
             receipt = vendor.read_callback(each)
             if not (receipt.call_id or vendor.callback_per_call):
                 raise Unreadable("no call id")
-        except Unreadable as error:
-            unreadable = unreadable or error
+        except (Unreadable, AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = error if isinstance(error, Unreadable) else Unreadable(type(error).__name__)
+            unreadable = unreadable or reason
             continue
         number_hash = hash_number(receipt.mobile) if receipt.mobile else None
         message_id = valid_message_id(receipt.message_id) if vendor.echoes_message_id else None
@@ -45,7 +49,11 @@ def _entries(vendor: Vendor, pushed: Pushed) -> list[Fields | Unreadable]:
     entries: list[Fields | Unreadable] = []
     for each in objects:
         try:
-            entries += vendor.entries(each)
+            if not isinstance(each, dict):
+                raise Unreadable("not a JSON object")
+            entries += vendor.entries(each) or [Unreadable("no receipts")]
         except Unreadable as error:
             entries.append(error)
+    if len(entries) > MOST_RECEIPTS:
+        return [Unreadable(f"over {MOST_RECEIPTS} receipts in one push")]
     return entries

@@ -7,7 +7,7 @@ what the other two could not write). The first receipt stands.
 from enum import StrEnum
 
 from voice_gateway.model.errors import AwsUnavailable
-from voice_gateway.model.message import Message
+from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.observability import log
 from voice_gateway.storage.call_ids import CallId, CallIdChanged, CallIds
@@ -102,9 +102,12 @@ class Settling:
     def _linked_by_own_id(self, call: CallId, receipt: Receipt, message_id: str) -> CallId:
         """Links by the message id that the vendor echoed, if it rang that message, and the number is the same."""
         message = self._messages.get(message_id)
-        ours = message is not None and receipt.vendor in {message.vendor, message.earlier_vendor}
-        if message is None or not ours or (receipt.number_hash or message.number_hash) != message.number_hash:
-            log.warning("a receipt echoes an id that is not its message's", extra={"message_id": message_id})
+        if message is None or not _may_belong(call, receipt, message):
+            # Without the id: it is the vendor's text, and may be a number.
+            log.warning(
+                "a receipt echoes an id that is not its message's",
+                extra={"vendor": receipt.vendor, "call_id": call.call_id},
+            )
             return call
         try:
             return self._call_ids.link(receipt.vendor, call.call_id, message)
@@ -124,3 +127,16 @@ class Settling:
         except MessageChanged:
             log.warning("no room for another receipt", extra={"message_id": message_id})
         return Settled.LATER
+
+
+_RANG = frozenset({State.CALLING, State.UNKNOWN, State.ACCEPTED, State.DELIVERED, State.FAILED})
+
+
+def _may_belong(call: CallId, receipt: Receipt, message: Message) -> bool:
+    """Whether that vendor may have rung the message, at that call id, with that number as far as it is known."""
+    return (
+        message.state in _RANG
+        and receipt.vendor in {message.vendor, message.earlier_vendor}
+        and (message.call_id in {None, call.call_id} or message.redials > 0)
+        and receipt.number_hash in {None, message.number_hash}
+    )

@@ -54,15 +54,15 @@ def callback(body: bytes, content_type: str, query: str) -> Fields:
     return fields
 
 
-def callbacks(body: bytes, content_type: str, query: str) -> list[Fields]:
-    """What a callback brings, one or several: a JSON list of objects, else as :func:`callback`. Raises Unreadable."""
+def callbacks(body: bytes, content_type: str, query: str) -> list[Any]:
+    """What a callback brings: the elements of a JSON list, or one as :func:`callback` reads it. Raises Unreadable."""
     stripped = body.strip().removeprefix(b"\xef\xbb\xbf").strip()
     if not stripped.startswith(b"["):
         return [callback(body, content_type, query)]
     values = _json(text(stripped, content_type))
-    if not (values and all(isinstance(value, dict) for value in values)):
-        raise Unreadable("not a JSON list of objects")
-    return list(values)
+    if not (isinstance(values, list) and values):
+        raise Unreadable("an empty JSON list")
+    return values
 
 
 def form(body: bytes, content_type: str) -> Fields:
