@@ -7,6 +7,7 @@ import sys
 
 from voice_gateway import vendors
 from voice_gateway.platform.callback_tokens import Keyring
+from voice_gateway.platform.secrets import stored_text
 
 from local.commands.command import Asked, CommandError, run
 from local.commands.target import Target
@@ -26,8 +27,8 @@ def addresses(of: Target) -> dict[str, str]:
     outputs = of.outputs()
     if "CallbackBaseUrl" not in outputs:
         raise CommandError(f"{of.stack_name} has no callbacks (CallbackMode is poll)")
-    secret = of.client("secretsmanager").get_secret_value(SecretId=outputs["CallbackSecretArn"])["SecretString"]
-    keyring = Keyring.from_secret(secret)
+    secret = of.client("secretsmanager").get_secret_value(SecretId=outputs["CallbackSecretArn"])
+    keyring = Keyring.from_secret(stored_text(secret))
     return {name: keyring.static_address(outputs["CallbackBaseUrl"], name) for name in vendors.with_one_address()}
 
 

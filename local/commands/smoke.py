@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway import vendors
 from voice_gateway.model.errors import SettingsError
 from voice_gateway.platform.callback_tokens import CallToken, Keyring
+from voice_gateway.platform.secrets import stored_text
 from voice_gateway.vendors.common.base import Vendor
 
 from local.commands.command import Asked, run
@@ -152,7 +153,7 @@ class Smoke:
             yield ok("no callbacks: CallbackMode is poll")
             return
         secret = self._of.client("secretsmanager").get_secret_value(SecretId=self._outputs["CallbackSecretArn"])
-        keyring = Keyring.from_secret(secret["SecretString"])
+        keyring = Keyring.from_secret(stored_text(secret))
         for name in vendors.names():
             address = f"{base.rstrip('/')}/callbacks/{name}/"
             try:

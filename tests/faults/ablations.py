@@ -96,6 +96,18 @@ RULES = (
         ("DOUBLE",),
     ),
     Rule(
+        "mending condition",
+        (
+            (
+                "storage/messages.py",
+                '"#st = :rejected AND #attempt = :seen AND attribute_not_exists(#called_at)"',
+                '"(#st = :rejected OR #attempt = :seen OR attribute_exists(#pk))"',
+            ),
+        ),
+        "interleavings",
+        ("DOUBLE",),
+    ),
+    Rule(
         "state condition on the outcome",
         (
             ("storage/messages.py", _DEFINITE, 'when = "#attempt = :mine"'),
@@ -226,6 +238,7 @@ def _interleavings() -> Iterator[str]:
             yield from boundaries.met(behaviour).examples.values()
         behaviour = Behaviour(f"{first} T T", first, {first: ("T", "ok"), second: ("T", "ok")})
         yield from boundaries.met(behaviour).examples.values()
+        yield from boundaries.met(Behaviour(f"mended, {first}", first, mended=True)).examples.values()
 
 
 def _threads() -> Iterator[str]:

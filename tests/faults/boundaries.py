@@ -35,7 +35,7 @@ def behaviours() -> list[Behaviour]:
         found += _plain(first, second)
         found += _pushed(first)
         found += _redialled(first, second)
-    return [*found, *_deferred(), *_capped()]
+    return [*found, *_deferred(), *_capped(), *_mended()]
 
 
 def _plain(first: str, second: str) -> Iterator[Behaviour]:
@@ -98,6 +98,13 @@ def _deferred() -> Iterator[Behaviour]:
     over = {"vendor": "jumdata", "on_unknown": "redial_once"}
     lost = {"jumdata": ("lost, not rung", "ok")}
     yield Behaviour("deferred, redialled", "jumdata", lost, over=over, **settings)
+
+
+def _mended() -> Iterator[Behaviour]:
+    """A bad request, then a good one under its id, then the bad one again."""
+    for first in ORDERS:
+        for reply in ("ok", "lost", "T"):
+            yield Behaviour(f"mended, {first} {reply}", first, {first: (reply, "ok")}, mended=True)
 
 
 def _capped() -> Iterator[Behaviour]:

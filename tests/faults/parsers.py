@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
 from voice_gateway import vendors
+from voice_gateway.model import mobile
 from voice_gateway.model.call import Accepted, NotSent, Refused, Unknown
-from voice_gateway.model.errors import BadToken, SettingsError, TryLater, Unreadable
+from voice_gateway.model.errors import BadToken, SettingsError, TryLater, Unreadable, UnreadableSecret
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import read_receipt
@@ -27,6 +28,7 @@ from voice_gateway.model.request import Catalogue as CatalogueForm
 from voice_gateway.model.request import Request, Template
 from voice_gateway.platform.callback_tokens import CallToken, Keyring
 from voice_gateway.platform.observability import Invocation, Record, log
+from voice_gateway.platform.secrets import credentials, secret_text
 from voice_gateway.platform.settings import Settings, web_address, window
 from voice_gateway.receipts.callbacks import Callbacks
 from voice_gateway.receipts.settling import Settled
@@ -104,6 +106,12 @@ _NAMES = (
         "changes",
         "receipt",
     ),
+)
+
+_CONTENT_TYPES = (
+    *("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/mixed"),
+    *("text/xml; charset=gbk", "text/plain; charset=big5", "; charset=utf-16", "; charset=utf-7", "; charset=hex", ""),
+    *('multipart/form-data; boundary="x', "; charset=idna", "; charset=unicode_escape", "multipart/form-data"),
 )
 
 Read = Callable[[Any], object]
@@ -199,11 +207,25 @@ class Fuzz:
             return self.noise(), self.text(), quote_from_bytes(self.noise())
         if chance < 0.95:
             value = self.object(names=_NAMES)
-            content = json.dumps(value).encode()
-            if self.random.random() < 0.4:
-                content = urlencode({name: str(each) for name, each in value.items()}, errors="replace").encode()
-            return content, "application/json", ""
+            return self._encoded(value), self.random.choice(_CONTENT_TYPES), ""
         return self.nested(), "", ""
+
+    def _encoded(self, value: dict[str, Any]) -> bytes:
+        """An object as JSON, form, multipart or XML, in one charset or another."""
+        texts = {name: str(each) for name, each in value.items()}
+        match self.random.randrange(5):
+            case 0:
+                return urlencode(texts, errors="replace").encode()
+            case 1:
+                return urlencode({self.random.choice(("data", "payload")): json.dumps([value, value])}).encode()
+            case 2:
+                parts = (f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{t}\r\n' for n, t in texts.items())
+                content = "".join(parts) + self.random.choice(("--x--", "--x--\r\n", "", "--y--"))
+            case 3:
+                content = "<r>" + "".join(f"<{name}>{text}</{name}>" for name, text in texts.items()) + "</r>"
+            case _:
+                content = json.dumps(self.random.choice((value, [value])), ensure_ascii=False)
+        return content.encode(self.random.choice(("utf-8", "utf-8", "gb18030", "utf-16", "big5")), "replace")
 
     def _few(self) -> int:
         return self.random.choice((0, 1, 2, 3, 6))
@@ -292,11 +314,23 @@ def reading_callbacks(name: str) -> Read:
 
     def read(wire: tuple[bytes, str, str]) -> str | None:
         try:
-            receipt = vendor.read_callback(decoding.callback(*wire))
+            objects = decoding.callbacks(*wire)
         except Unreadable as error:
             _writable(str(error))
             return None
-        _writable(receipt.text, receipt.mobile, receipt.call_id)
+        return next(filter(None, map(one, objects)), None)
+
+    def one(fields: Any) -> str | None:
+        if not isinstance(fields, dict):
+            return None
+        try:
+            receipt = vendor.read_callback(fields)
+        except Unreadable as error:
+            _writable(str(error))
+            return None
+        _writable(receipt.text, receipt.mobile, receipt.call_id, receipt.reported_at)
+        if receipt.talk_seconds is not None and receipt.talk_seconds < 0:
+            return "a negative duration"
         return None if read_receipt(receipt.text) == receipt else "a receipt that is kept reads as another"
 
     return read
@@ -403,6 +437,45 @@ def read_secret(secret: str) -> None:
         keyring.static_token("dxtong")
     except SettingsError:
         return
+
+
+def a_vendor_secret(fuzz: Fuzz) -> str | bytes:
+    secret: Any = {"account": fuzz.text(), "apiKey": fuzz.random.choice((12, "key", fuzz.text()))}
+    text = json.dumps(fuzz.bent(secret), ensure_ascii=fuzz.random.random() < 0.5)
+    text = fuzz.random.choice(("", "\ufeff", fuzz.text())) + text
+    if fuzz.random.random() < 0.3:
+        return fuzz.random.choice((fuzz.noise(), text.encode(fuzz.random.choice(("utf-8", "utf-16")), "replace")))
+    return fuzz.random.choice((text, text, json.dumps(text), fuzz.nested().decode(), fuzz.text()))
+
+
+def read_vendor_secret(secret: str | bytes) -> str | None:
+    """Nothing of what its fields hold is in the text of the error."""
+    try:
+        found = credentials(secret_text(secret), ("account", "apiKey"))
+    except UnreadableSecret as error:
+        _writable(str(error))
+        return None
+    if found is not None and not all(value.isprintable() for value in found.values()):
+        return "a credential that cannot be sent"
+    return None
+
+
+def a_number(fuzz: Fuzz) -> str:
+    """Digits with all kinds of things around them."""
+    around = ("", "", "", "-", "\u2011", "\u2068", "\ufe0d", " ", "\n", ".", "(", ")", "+", "tel:", "86", fuzz.text())
+    return "".join(fuzz.random.choice(around) + digit for digit in fuzz.random.choice(("13800138000", "8613800138000")))
+
+
+def read_number(text: str) -> str | None:
+    number = mobile.normalise(text)
+    shown = mobile.masked(text)
+    _writable(mobile.in_the_way(text))
+    if number is not None:
+        if mobile.in_the_way(text):
+            return "a number with something in its way"
+        if mobile.normalise(shown) or sum(char.isdigit() for char in shown) > 4:
+            return "a number that is read and not masked"
+    return None
 
 
 _VARIABLES = (
@@ -536,6 +609,8 @@ def parsers() -> Iterator[Parser]:
         yield Parser(f"a reply of {name}", _any_reply, reading_replies(name))
     yield Parser("a token", a_token, read_token)
     yield Parser("the callback secret", a_secret, read_secret)
+    yield Parser("a vendor's secret", a_vendor_secret, read_vendor_secret)
+    yield Parser("a number", a_number, read_number)
     yield Parser("settings", an_environment, read_settings)
     yield Parser("a catalogue entry", an_entry, read_entry)
     yield Parser("an entry of the outbox", an_outbox_entry, read_outbox_entry)

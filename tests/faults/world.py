@@ -111,6 +111,8 @@ class Behaviour:
     """Messages that the number was sent before this one."""
     after: int = 0
     """Messages that the number is sent after this one."""
+    mended: bool = False
+    """Whether a bad request came first under the same id, and comes again."""
 
     @property
     def allowed(self) -> int:
@@ -389,6 +391,12 @@ class World:
         self.stream()
         return done
 
+    def send_bad(self) -> None:
+        """A request under the same id that no vendor may see."""
+        raw = {**self.request("m1"), "surprise": 1}
+        self.invoke("send", lambda sender, means: sender.send(raw, "rid", means))
+        self.stream()
+
     def callback(self, call: Call, outcome: str) -> bool:
         """Pushes a receipt; whether it was answered ``success``."""
         event = callback_event(call, outcome)
@@ -537,6 +545,8 @@ def story(world: World) -> None:
     """
     for number in range(world.behaviour.before):
         world.send(f"b{number}")
+    if world.behaviour.mended:
+        world.send_bad()
     for step in _WHILE_SENT:
         _step(world, step)
     for step in _AFTERWARDS:
@@ -559,13 +569,21 @@ def _step(world: World, step: str) -> None:
         _STEPS[step](world)
 
 
+def _others(world: World) -> None:
+    if world.behaviour.mended:
+        world.send_bad()
+    for number in range(world.behaviour.after):
+        world.send(f"a{number}")
+
+
 _STEPS: dict[str, Callable[[World], object]] = {
     "send": lambda world: world.send(),
     "push": World.pushes,
     "sweep": World.sweep,
     "cold": World.cold,
-    "others": lambda world: [world.send(f"a{number}") for number in range(world.behaviour.after)],
+    "others": _others,
 }
+
 
 # Oracles.
 
@@ -659,7 +677,8 @@ def _transitions(world: World) -> list[str]:
         if new is None or not new["pk"]["S"].startswith("MSG#"):
             continue
         before, after = State(old["st"]["S"]) if old else None, new["st"]["S"]
-        if after not in _NEXT[before]:
+        bad = before is State.REJECTED and "called_at" not in (old or {}) and world.behaviour.mended
+        if after not in _NEXT[None if bad else before]:
             kind = "OVERWRITTEN" if before in FINAL else "TRANSITION"
             found.append(f"{kind} {new['pk']['S']}: {before} to {after}")
     return found

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from moto import mock_aws
+from voice_gateway.platform import aws
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
-from tests.gateway import Gateway, deployed
+from tests.gateway import HOOK, Gateway, deployed
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,13 @@ def jumdata(simulators: tuple[DxtongSimulator, JumdataSimulator]) -> JumdataSimu
 def gateway(dxtong: DxtongSimulator, jumdata: JumdataSimulator) -> Iterator[Gateway]:
     with mock_aws(), deployed({"dxtong": dxtong.address, "jumdata": jumdata.address}) as gateway:
         yield gateway
+
+
+@pytest.fixture(autouse=True)
+def _unhooked() -> Iterator[None]:
+    """Takes out what ``between`` and ``lose_reply`` hooked in (test_rules.py)."""
+    yield
+    if not aws.client.cache_info().currsize:  # no test has needed AWS yet, and there is no region to make a client for
+        return
+    aws.client("dynamodb").meta.events.unregister("before-call", unique_id=f"{HOOK}-between")
+    aws.client("dynamodb").meta.events.unregister("after-call", unique_id=f"{HOOK}-lost")

@@ -10,7 +10,6 @@ from moto import mock_aws
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_callbacks import dxtong_receipt, push_dxtong, succeeded
-from tests.functions.test_rules import _unhooked, between  # noqa: F401
 from tests.functions.test_send import MORNING, NIGHT, SHIPPED, number
 from tests.gateway import Gateway, deployed
 

@@ -59,6 +59,15 @@ def test_only_changes_that_a_caller_must_learn_of(gateway: Gateway, old: str | N
     assert len(gateway.taken("results")) == published
 
 
+def test_a_refused_request_that_takes_anothers_place_is_told(gateway: Gateway) -> None:
+    taken_over = change("rejected", "rejected")
+    gateway.invoke("publish", taken_over)
+    assert gateway.taken("results") == []
+    taken_over["Records"][0]["dynamodb"]["OldImage"]["attempt"] = {"S": "another"}
+    gateway.invoke("publish", taken_over)
+    assert len(gateway.taken("results")) == 1
+
+
 def test_what_the_topic_does_not_take_goes_through_the_outbox(gateway: Gateway) -> None:
     wire = Wire(gateway)
     wire.failing = {"Publish"}

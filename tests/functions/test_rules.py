@@ -56,15 +56,6 @@ def between(operation: str, nth: int, action: Callable[[], Any]) -> None:
     aws.client("dynamodb").meta.events.register("before-call", before, unique_id=f"{HOOK}-between")
 
 
-@pytest.fixture(autouse=True)
-def _unhooked() -> Iterator[None]:
-    yield
-    if not aws.client.cache_info().currsize:  # no test has needed AWS yet, and there is no region to make a client for
-        return
-    aws.client("dynamodb").meta.events.unregister("before-call", unique_id=f"{HOOK}-between")
-    aws.client("dynamodb").meta.events.unregister("after-call", unique_id=f"{HOOK}-lost")
-
-
 def lose_reply(operation: str) -> None:
     """The next request of an operation is applied, and its reply is lost."""
     left = [1]

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from voice_gateway.model.errors import Unreadable
-from voice_gateway.vendors.common import decoding
+from voice_gateway.vendors.common import decoding, values
 
 pytestmark = pytest.mark.disable_socket
 
@@ -128,7 +128,7 @@ def test_the_five_entities_of_xml_are_characters() -> None:
 
 def test_xml_of_any_depth_leaves_the_process_alive() -> None:
     deep = b"<r><code>2</code>" + b"<x>" * 8_000 + b"</x>" * 8_000 + b"</r>"
-    assert decoding.field(decoding.reply(deep), "code") == "2"
+    assert values.field(decoding.reply(deep), "code") == "2"
 
 
 def test_an_empty_element_is_an_empty_text() -> None:
@@ -219,8 +219,8 @@ def test_a_callback_without_fields_is_unreadable(body: bytes) -> None:
     ],
 )
 def test_a_field_is_a_text_without_blanks_around_it(value: object, text: str) -> None:
-    assert decoding.field({"name": value}, "name") == text
+    assert values.field({"name": value}, "name") == text
 
 
 def test_an_absent_field_is_empty() -> None:
-    assert decoding.field({}, "name") == ""
+    assert values.field({}, "name") == ""

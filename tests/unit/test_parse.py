@@ -133,16 +133,17 @@ def test_a_mobile_begins_with_1_and_3_to_9(digit: str) -> None:
 @pytest.mark.parametrize(
     "mobile",
     ["", "1380013800", "138001380000", "12800138000", "10800138000", "03800138000", "23800138000", "+8513800138000",
-     "008613800138000x", "13800138OOO", "138.0013.8000", "138_0013_8000", "(138)00138000", "+13800138000", "8613800",
-     "１３８００１３８０００", "1380013800٠", "13800138000\n", "13800138000,13800138001", "++8613800138000",
+     "008613800138000x", "13800138OOO", "138_0013_8000", "+13800138000", "8613800", "tel:", "tel:tel:13800138000",
+     "1380013800٠", "13800138000,13800138001", "138/0013/8000", "138+00138000", "13800138000;ext=1",
+     "e\u0301", "++8613800138000",
      "+868613800138000", "13800138000\x00", HALF, "1" * 100_000],
 )  # fmt: skip
 def test_no_mobile(mobile: str) -> None:
     assert code(**{**TEXT, "mobile": mobile}) == "invalid_mobile"
 
 
-@pytest.mark.parametrize("mobile", [13800138000, 13800138000.0, None, True, ["13800138000"], {}])
-def test_a_mobile_is_a_string(mobile: Any) -> None:
+@pytest.mark.parametrize("mobile", [13800138000.0, None, True, ["13800138000"], {}])
+def test_a_mobile_is_a_string_or_an_integer(mobile: Any) -> None:
     assert code(**{**TEXT, "mobile": mobile}) == "invalid_mobile"
 
 

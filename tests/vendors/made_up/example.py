@@ -16,8 +16,9 @@ from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.request import Form, Template, Text
 from voice_gateway.vendors.common.base import Credentials, Refusals, Vendor
-from voice_gateway.vendors.common.decoding import Fields, call_id, field, vendor_text
+from voice_gateway.vendors.common.decoding import Fields
 from voice_gateway.vendors.common.http import HttpRequest, json_body
+from voice_gateway.vendors.common.values import call_id, field, vendor_text
 
 REFUSALS: Refusals = {"denied": ("denied", Code.BLOCKLISTED, RefusalClass.FINAL)}
 RESULTS = {"answered": None, "busy": "busy"}

@@ -8,23 +8,27 @@ goes out twice only if two checks overlap, or if one is cut off between publishi
 import json
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from voice_gateway import vendors
 from voice_gateway.credit import alarm
 from voice_gateway.credit.state import Check, amount, next_state, plain_number, to_be_announced
-from voice_gateway.model.errors import AwsUnavailable, SettingsError
-from voice_gateway.model.faults import Code
+from voice_gateway.model.errors import AwsUnavailable, SettingsError, UnreadableSecret
+from voice_gateway.model.faults import Code, Fault
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import Record, emit, log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.storage.credit import CreditState, CreditStates
 from voice_gateway.vendors.common.accounts import Account, Accounts
-from voice_gateway.vendors.common.base import BalanceUnknown, Credentials
+from voice_gateway.vendors.common.base import BalanceUnknown, Credentials, Vendor
 
 
 class BalanceCheck:
-    """Checks the credit of every vendor whose secret is filled in."""
+    """Checks the credit of every vendor that is set up.
+
+    One whose secret was emptied or spoilt since then is a check that failed, so that it does not drop out in silence.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,10 @@ class BalanceCheck:
         states: dict[str, Any] = {}
         failed: list[str] = []
         for name in vendors.names():
-            account = self._accounts[name]
             try:
-                credentials = account.credentials()
-                if credentials is None:
-                    continue
-                states[name] = self._decide(self._ask(account, credentials))
+                check = self._checked(self._accounts[name])
+                if check is not None:
+                    states[name] = self._decide(check)
             except (AwsUnavailable, SettingsError) as error:
                 log.error("a check could not be finished", extra={"vendor": name, "why": str(error)})
                 failed.append(f"{name}: {error}")
@@ -62,21 +64,34 @@ class BalanceCheck:
             raise AwsUnavailable("; ".join(failed))
         return states
 
-    def _ask(self, account: Account, credentials: Credentials) -> Check:
-        vendor, exchange = account.vendor, account.exchange()
+    def _checked(self, account: Account) -> Check | None:
+        """None if the vendor was never set up: its secret is as the deployment made it, and it was never asked."""
+        vendor = account.vendor
         threshold = amount(f"{vendor.name.upper()}_LOW_CREDIT", account.low_credit)
         clear_at = threshold * self._settings.credit_clear_percent / 100
         try:
-            try:
-                remaining = vendor.balance(credentials, exchange, self._clock())
-            except BalanceUnknown as unknown:
-                fresh = account.credentials(anew=True) if unknown.fault.code is Code.CREDENTIALS_REFUSED else None
-                if fresh is None or fresh == credentials:  # the ones that were refused
-                    raise
-                remaining = vendor.balance(fresh, exchange, self._clock())
+            credentials = account.credentials()
+            if credentials is None:
+                if not self._states.get(vendor.name):
+                    return None
+                raise BalanceUnknown(_not_configured(vendor, "its secret is not filled in any more"))
+            return Check(vendor, threshold, clear_at, self._ask(account, credentials))
+        except UnreadableSecret as error:
+            return Check(vendor, threshold, clear_at, fault=_not_configured(vendor, str(error)))
         except BalanceUnknown as unknown:
             return Check(vendor, threshold, clear_at, fault=unknown.fault)
-        return Check(vendor, threshold, clear_at, remaining)
+
+    def _ask(self, account: Account, credentials: Credentials) -> Decimal:
+        """Raises BalanceUnknown."""
+        vendor, exchange = account.vendor, account.exchange()
+        try:
+            return vendor.balance(credentials, exchange, self._clock())
+        except BalanceUnknown as unknown:
+            refused = unknown.fault.code is Code.CREDENTIALS_REFUSED
+            fresh = account.changed_credentials(credentials) if refused else None
+            if fresh is None:
+                raise
+        return vendor.balance(fresh, exchange, self._clock())
 
     def _decide(self, check: Check) -> dict[str, Any]:
         """Writes the new state, and announces a change. A check that was overtaken returns the state that stands."""
@@ -99,6 +114,10 @@ class BalanceCheck:
     def _announce(self, check: Check, new: CreditState) -> None:
         content = alarm.content(self._settings.stack, check, new)
         self._alarms.publish(json.dumps(content, ensure_ascii=False), alarm.attributes(content))
+
+
+def _not_configured(vendor: Vendor, why: str) -> Fault:
+    return Fault(Code.NOT_CONFIGURED, f"{vendor.name}: {why}", vendor.name)
 
 
 def _told(check: Check, state: CreditState) -> dict[str, Any]:

@@ -14,6 +14,13 @@ class SettingsError(GatewayError):
         self.rule = rule
 
 
+class UnreadableSecret(SettingsError):
+    """A secret is not what it must be. The text names the trouble and the secret's fields, and no value."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__("its secret", trouble)
+
+
 class AwsUnavailable(GatewayError):
     """A request to AWS failed. If it was a write, it may or may not have been applied."""
 

@@ -5,10 +5,13 @@ import hashlib
 import json
 import re
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
+_TEMPLATE_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+TEMPLATE_NAME_RULE = "1-64 of a-z, 0-9, _ and -"
 MESSAGE_ID_RULE = "1-128 of A-Z, a-z, 0-9 and . _ : -"
 
 
@@ -41,7 +44,10 @@ OnUnknown = Literal["stop", "redial_once"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks for (docs/using.md), checked and normalised; defaults are not filled in."""
+    """What a caller asks for (docs/using.md), checked and normalised; defaults are not filled in.
+
+    ``as_given`` is the object that was read.
+    """
 
     message_id: str
     mobile: str = field(repr=False)
@@ -52,6 +58,7 @@ class Request:
     on_unknown: OnUnknown | None = None
     expires_at: datetime.datetime | None = None
     dry_run: bool = False
+    as_given: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def callee(self) -> str:
@@ -67,6 +74,13 @@ class Request:
     def fingerprint(self) -> str:
         """A hash of the normalised request without ``message_id`` and ``dry_run``: tells a replay from a reused id."""
         return digest(self._fields())
+
+    def has_fingerprint(self, stored: str) -> bool:
+        """Whether a stored fingerprint is this request's.
+
+        What an earlier release normalised, and kept, is handed over as it is: it may be read otherwise today.
+        """
+        return stored == self.fingerprint or stored == digest(without_id(self.as_given))
 
     def to_json(self) -> str:
         """The normalised request as JSON. Read again, it gives the same request: deferred messages are sent from it."""
@@ -97,6 +111,16 @@ class Request:
 def valid_message_id(raw: Any) -> str | None:
     """A message id, or None where it cannot be one."""
     return raw if isinstance(raw, str) and _MESSAGE_ID.fullmatch(raw) else None
+
+
+def valid_template_name(raw: Any) -> bool:
+    """Whether the catalogue could hold a template of that name."""
+    return isinstance(raw, str) and bool(_TEMPLATE_NAME.fullmatch(raw))
+
+
+def without_id(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's fields without those that its fingerprint does not cover."""
+    return {name: value for name, value in fields.items() if name not in {"message_id", "dry_run"}}
 
 
 def digest(fields: Any) -> str:

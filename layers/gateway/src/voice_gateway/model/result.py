@@ -6,6 +6,7 @@ from typing import Any
 
 from voice_gateway.model.faults import Fault
 from voice_gateway.model.message import PUBLIC_STATUS, Message, State
+from voice_gateway.model.request import valid_template_name
 
 Result = dict[str, Any]
 
@@ -52,11 +53,14 @@ def published(message: Message) -> Result:
 
 
 def attributes(result: Result) -> dict[str, dict[str, str]]:
-    """The message attributes by which subscribers of the results topic filter; left out where null."""
+    """The message attributes by which subscribers of the results topic filter; left out where null.
+
+    A template's name that no template can have is left out as well: it is the caller's text, and SNS takes only some.
+    """
     return {
         name: {"DataType": "String", "StringValue": result[name]}
         for name in ("status", "vendor", "template")
-        if result[name] is not None
+        if result[name] is not None and (name != "template" or valid_template_name(result[name]))
     }
 
 

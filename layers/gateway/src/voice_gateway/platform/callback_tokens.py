@@ -8,12 +8,12 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from dataclasses import dataclass, field
 
-from voice_gateway.model.errors import BadToken, SettingsError
-from voice_gateway.platform.secrets import Secrets
+from voice_gateway.model.errors import BadToken, SettingsError, UnreadableSecret
+from voice_gateway.model.text import without_mark
+from voice_gateway.platform.secrets import Secrets, field_names, secret_object
 from voice_gateway.platform.settings import Settings
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.\-]{20,512}", re.ASCII)
@@ -47,11 +47,13 @@ class Keyring:
         CloudFormation generates only one string in a secret: the number key. A key left empty is derived from it.
         """
         try:
-            content = json.loads(secret)
-            number_key = content["number_key"]
-            keys = content["keys"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise SettingsError("the callback secret", "must be JSON with keys and number_key") from None
+            content = secret_object(without_mark(secret))
+        except UnreadableSecret as error:
+            raise SettingsError("the callback secret", error.rule) from None
+        number_key, keys = content.get("number_key"), content.get("keys")
+        if number_key is None or keys is None:
+            rule = f"must have keys and number_key; its fields are {field_names(content)}"
+            raise SettingsError("the callback secret", rule)
         if not (isinstance(number_key, str) and len(number_key) >= 32 and number_key.isascii()):
             raise SettingsError("number_key of the callback secret", "must be a text of at least 32 characters")
         if not (isinstance(keys, dict) and keys and all(_KEY_ID.fullmatch(key_id) for key_id in keys)):

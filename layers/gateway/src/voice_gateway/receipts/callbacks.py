@@ -71,6 +71,9 @@ class Callbacks:
 
     def _keep(self, pushed: Pushed, keyring: Keyring, token: CallToken | None, now: float, record: Record) -> None:
         """Keeps every receipt in it. Raises AwsUnavailable if neither table nor queue took one."""
+        if pushed.empty:  # somebody asks whether there is anybody
+            record.count("Probe")
+            return
         found, unreadable = receipts(self._vendor, pushed, keyring.number_hash)
         table_answers = True
         for receipt in found:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,11 @@ class Pushed:
             return base64.b64decode(sent, validate=True)
         except (binascii.Error, ValueError):
             return str(sent).encode("utf-8", "surrogatepass")
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither a body nor a query."""
+        return not self.query and not self.body.removeprefix(BOM_UTF8).strip()
 
     @property
     def query(self) -> str:

@@ -51,7 +51,7 @@ class Publisher:
         if new is None or not new["pk"]["S"].startswith("MSG#"):
             return
         message = message_of(new)
-        if message.state not in _TOLD or (old is not None and message_of(old).state is message.state):
+        if message.state not in _TOLD or (old is not None and _told_already(message_of(old), message)):
             return
         result = published(message)
         # One message a line, so that it is found by its id: the first in the invocation's own, each further in another.
@@ -72,3 +72,8 @@ class Publisher:
             line.count("Published")
         except AwsUnavailable:
             self._outbox.keep_result(result)
+
+
+def _told_already(old: Message, new: Message) -> bool:
+    """Whether the change is none of state. A refused request may take the place of another, which is news as well."""
+    return old.state is new.state and not (new.state is State.REJECTED and old.attempt != new.attempt)

@@ -12,12 +12,13 @@ from botocore.exceptions import ClientError
 from voice_gateway import vendors
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.request import Template, placeholders
+from voice_gateway.model.request import TEMPLATE_NAME_RULE, Template, placeholders, valid_template_name
+from voice_gateway.model.text import spoken, without_mark
 from voice_gateway.platform import aws
 
 MAX_AGE = 300
 """Seconds that a template is taken from the cache."""
-_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LARGEST = 4096
 """Bytes of a standard SSM parameter."""
 
@@ -34,17 +35,17 @@ class TemplateCatalogue:
 
     def load(self, name: str) -> Template | Fault:
         """The template, or an ``unknown_template`` fault. Raises AwsUnavailable if SSM fails and no copy is left."""
-        if not _NAME.fullmatch(name):
-            return Fault(Code.UNKNOWN_TEMPLATE, "template: a name is 1-64 of a-z, 0-9, _ and -")
+        if not valid_template_name(name):
+            return Fault(Code.UNKNOWN_TEMPLATE, f"template: a name is {TEMPLATE_NAME_RULE}")
         stored = self._text(name)
         if stored is None:
             return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is not in the catalogue")
         try:
-            content = json.loads(stored)
+            content = json.loads(without_mark(stored))
             check_template(name, content)
         except (ValueError, RecursionError) as error:
             return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is stored, but cannot be used: {error}")
-        return Template(name, content["text"], content["vendors"])
+        return Template(name, spoken(content["text"]), content["vendors"])
 
     def _text(self, name: str) -> str | None:
         try:
@@ -65,13 +66,17 @@ def check_template(name: str, value: Any) -> list[str]:
 
     Raises ValueError, whose text lists every fault, if a vendor that it names could never carry it.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError("a name is 1-64 of a-z, 0-9, _ and -")
+    if not valid_template_name(name):
+        raise ValueError(f"a name is {TEMPLATE_NAME_RULE}")
     if not isinstance(value, dict) or set(value) != {"text", "vendors"}:
         raise ValueError("must be an object with text and vendors, and nothing else")
     text, carriers = value["text"], value["vendors"]
     if not isinstance(text, str) or not text.strip():
         raise ValueError("text must be a text")
+    try:
+        spoken(text)
+    except ValueError as error:
+        raise ValueError(f"text {error}") from None
     placeholders(text)
     if not isinstance(carriers, dict) or not carriers:
         raise ValueError("vendors must name at least one vendor")
@@ -83,8 +88,17 @@ def check_template(name: str, value: Any) -> list[str]:
         wrong, doubtful = vendors.vendor(carrier).check_template(text, own)
         faults += [f"vendors.{carrier}: {fault}" for fault in wrong]
         warnings += [f"vendors.{carrier}: {warning}" for warning in doubtful]
-    if len(json.dumps(value, ensure_ascii=False).encode()) > _LARGEST:
+    if len(stored_form(value).encode()) > _LARGEST:
         faults.append(f"is larger than {_LARGEST} bytes, the most that a parameter holds")
     if faults:
         raise ValueError("; ".join(faults))
     return warnings
+
+
+def stored_form(value: Any) -> str:
+    """One catalogue entry as its parameter holds it: JSON, with double braces of a text escaped.
+
+    SSM takes no value with ``{{…}}`` in it, which it reads as the name of another parameter.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return _JSON_TEXT.sub(lambda found: found[0].replace("{{", "\\u007b\\u007b").replace("}}", "\\u007d\\u007d"), text)

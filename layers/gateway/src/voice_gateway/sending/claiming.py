@@ -69,37 +69,57 @@ class Claims:
             try:
                 with _nothing_rung(planned, claimed=True):
                     self._messages.put_new(planned)
-                    if plan.stale:
-                        self._quotas.renew(plan.carriers[0].quota, self._clock())
+                    self._renew(plan)
             except MessageChanged as changed:
                 seen = changed.message
                 if seen is None:
                     continue
                 if not _own_write(seen, planned):
                     try:
-                        return self._claim_stored(seen, plan, invocation)
+                        return self._claim_stored(seen, plan, planned, invocation)
                     except MessageChanged:
                         continue  # somebody else was quicker: look again
             return Claim(planned, plan.carriers)
         raise NothingRung(plan.message, "the message is being changed by others")
 
     def reject(self, message: Message) -> Claim:
-        """Stores a message whose request was bad, if its id is still free."""
+        """Stores a message whose request was bad, if its id is still free or holds another bad request."""
         try:
             with _nothing_rung(message):
                 self._messages.put_new(message)
         except MessageChanged as changed:
             seen = changed.message
-            if seen is not None and seen.fingerprint != message.fingerprint:
-                return self._conflict(seen)
-            return Claim(seen or message, replayed=seen is not None and seen.attempt != message.attempt)
+            if seen is None or _own_write(seen, message):
+                return Claim(message)
+            try:
+                return self._reject_stored(seen, message)
+            except MessageChanged:
+                return self._conflict(seen)  # another request took the id a moment ago
         return Claim(message)
 
-    def _claim_stored(self, seen: Message, plan: Plan, invocation: Invocation) -> Claim:
+    def _reject_stored(self, seen: Message, message: Message) -> Claim:
+        """Raises MessageChanged if the stored message is no longer as it was seen."""
+        same = seen.fingerprint == message.fingerprint
+        with _nothing_rung(message):
+            if same and seen.state is State.DUE:  # an earlier release took what cannot be sent any more
+                given = {name: getattr(message, name) for name in ("state", "error", "attempt", "updated_at")}
+                gone = {"request": None, "look_at": None, "deferred_until": None}
+                return Claim(self._messages.take_over(seen, given | gone))
+            if not same and _mendable(seen):
+                self._messages.put_in_place_of(seen, message)
+                return Claim(message)
+        return Claim(seen, replayed=True) if same else self._conflict(seen)
+
+    def _claim_stored(self, seen: Message, plan: Plan, planned: Message, invocation: Invocation) -> Claim:
         """Decides by the stored message of this id. Raises MessageChanged if it is no longer as it was seen."""
         now = self._clock()
-        if seen.fingerprint != plan.message.fingerprint:
-            return self._conflict(seen)
+        if not plan.request.has_fingerprint(seen.fingerprint):
+            if not _mendable(seen):
+                return self._conflict(seen)
+            with _nothing_rung(planned, claimed=True):
+                self._messages.put_in_place_of(seen, planned)
+                self._renew(plan)
+            return Claim(planned, plan.carriers)
         if seen.state is State.CALLING:
             return self._leased(seen, now)
         waits = seen.state is State.RELEASED or (seen.state is State.DUE and (seen.deferred_until or 0) <= now)
@@ -123,8 +143,7 @@ class Claims:
                 redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
             )
         with _nothing_rung(moved, claimed=True):
-            if plan.stale:
-                self._quotas.renew(plan.carriers[0].quota, self._clock())
+            self._renew(plan)
             try:
                 return self._messages.take_over(seen, {name: _stored(getattr(moved, name)) for name in _MOVED})
             except MessageChanged as changed:
@@ -152,6 +171,11 @@ class Claims:
         """The stored message stays as it is, and nothing of it is shown."""
         fault = Fault(Code.CONFLICT, "message_id: another request was stored under this id")
         return Claim(Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict()))
+
+    def _renew(self, plan: Plan) -> None:
+        """A quota that counts this message at an earlier attempt gets the time of the one about to ring."""
+        if plan.stale:
+            self._quotas.renew(plan.carriers[0].quota, self._clock())
 
     def _time_left(self, plan: Plan, message: Message, invocation: Invocation) -> None:
         if plan.rings and not message.dry_run and invocation.remaining() < self._settings.seconds_for_a_call:
@@ -201,6 +225,23 @@ def _redial_due(seen: Message, now: float) -> bool:
         and seen.asked > now - REDIAL_MARK_SECONDS
         and (seen.expires_at is None or seen.expires_at > now)
     )
+
+
+_BAD_REQUEST = frozenset(
+    {
+        Code.INVALID_REQUEST,
+        Code.INVALID_MOBILE,
+        Code.UNKNOWN_TEMPLATE,
+        Code.TEMPLATE_MISMATCH,
+        Code.CONTENT_TOO_LONG,
+    }
+)
+
+
+def _mendable(seen: Message) -> bool:
+    """Whether a message was refused as a bad request, so that a mended one may take its id: nobody was called."""
+    refused = seen.state is State.REJECTED and seen.called_at is None and not seen.receipts
+    return refused and (seen.error or {}).get("code") in _BAD_REQUEST
 
 
 def _own_write(seen: Message, written: Message) -> bool:

@@ -17,7 +17,9 @@ from voice_gateway.model.request import (
     VendorTemplate,
     digest,
     valid_message_id,
+    without_id,
 )
+from voice_gateway.model.text import spoken
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _FORMS = ("template", "content", "template_id")
@@ -26,6 +28,8 @@ _FIELDS = frozenset(
     | {"notify_data", "on_unknown", "expires_at", "dry_run"}
 )
 _LONGEST_NOTIFY_DATA = 1024
+_LARGEST_MOBILE = 10**18
+"""Above any number with its country code; str() of an integer of many more digits is refused by Python itself."""
 _LARGEST = 65536
 """Most bytes of a normalised request, because an item of the table has a limit. A text that long is refused earlier."""
 
@@ -39,7 +43,7 @@ class InvalidRequest(Exception):
         self.message_id = message_id
         fields = raw if isinstance(raw, dict) else {}
         self.dry_run = fields.get("dry_run") is True
-        self.fingerprint = digest(_without_id(fields) if isinstance(raw, dict) else raw)
+        self.fingerprint = digest(without_id(fields) if isinstance(raw, dict) else raw)
         self.notify_data = _valid_notify_data(fields.get("notify_data"))
 
 
@@ -61,7 +65,7 @@ class _Reader:
             self._fault("the request must be a JSON object")
             raise self._invalid()
         for name in sorted(set(self._raw) - _FIELDS):
-            self._fault(f"{name[:64]}: unknown field")
+            self._fault(f"{_shown(name)}: unknown field")
         vendor = self._checked("vendor", _vendor)
         values: dict[str, Any] = {
             "message_id": self._checked("message_id", _message_id) or self._fallback_id,
@@ -73,6 +77,7 @@ class _Reader:
             "on_unknown": self._checked("on_unknown", _on_unknown),
             "expires_at": self._checked("expires_at", _moment),
             "dry_run": self._checked("dry_run", _flag) or False,
+            "as_given": self._raw,
         }
         if self._faults:
             raise self._invalid()
@@ -95,10 +100,11 @@ class _Reader:
 
     def _mobile(self) -> str:
         value = self._raw.get("mobile")
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_MOBILE:
+            value = str(value)
         number = mobile.normalise(value) if isinstance(value, str) else None
         if number is None:
-            rule = "is required" if value is None else "must be a mainland mobile, 1[3-9] and 9 digits, as a string"
-            self._fault(f"mobile: {rule}", Code.INVALID_MOBILE)
+            self._fault(f"mobile: {_mobile_rule(value)}", Code.INVALID_MOBILE)
         return number or ""
 
     def _form(self, vendor: str | None) -> Form | None:
@@ -121,7 +127,7 @@ class _Reader:
         if not isinstance(params, dict):
             self._fault("params: must be an object of named values")
             return None
-        values = {str(key): self._value(f"params.{key[:64]}", value) for key, value in params.items()}
+        values = {str(key): self._value(f"params.{_shown(key)}", value) for key, value in params.items()}
         if not all(_writable(name) for name in values):
             self._fault("params: names must be text that UTF-8 can write")
         return Catalogue(name, values) if name else None
@@ -129,7 +135,7 @@ class _Reader:
     def _text(self) -> Form | None:
         if "params" in self._raw:
             self._fault("params: go with template or template_id, not with content")
-        content = self._checked("content", _text)
+        content = self._checked("content", _spoken_text)
         return Text(content) if content else None
 
     def _vendor_template(self) -> Form | None:
@@ -144,10 +150,13 @@ class _Reader:
     def _value(self, name: str, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        try:
-            return _encodable(value)
-        except ValueError:
+        if not isinstance(value, str):
             self._fault(f"{name}: must be a string or an integer")
+            return ""
+        try:
+            return spoken(_encodable(value))
+        except ValueError as error:
+            self._fault(f"{name}: {error}")
             return ""
 
     def _fault(self, rule: str, code: Code = Code.INVALID_REQUEST) -> None:
@@ -184,6 +193,24 @@ def _text(value: Any) -> str:
     if not _encodable(value).strip():
         raise ValueError("must not be blank")
     return str(value)
+
+
+def _spoken_text(value: Any) -> str:
+    return spoken(_text(value))
+
+
+def _mobile_rule(value: Any) -> str:
+    """Why a value is no number; nothing of the number itself but a character that cannot be in one."""
+    if value is None:
+        return "is required"
+    rule = "must be a mainland mobile, 1[3-9] and 9 digits, as a string or an integer"
+    odd = mobile.in_the_way(value) if isinstance(value, str) else None
+    return f"{rule}; {odd} is in the way" if odd else rule
+
+
+def _shown(name: str) -> str:
+    """A name that the caller chose, as a fault shows it: a number in it is masked before it is cut."""
+    return mobile.masked(name)[:64]
 
 
 def _message_id(value: Any) -> str:
@@ -237,7 +264,3 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
     return value
-
-
-def _without_id(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in {"message_id", "dry_run"}}

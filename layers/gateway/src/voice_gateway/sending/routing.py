@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from voice_gateway import vendors
+from voice_gateway.model import mobile
 from voice_gateway.model.call import Call
-from voice_gateway.model.errors import AwsUnavailable, SettingsError
+from voice_gateway.model.errors import AwsUnavailable, SettingsError, UnreadableSecret
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.hours import next_opening
 from voice_gateway.model.message import Message
@@ -116,7 +117,10 @@ class Router:
         call = vendor.carry(request.form, template)
         if isinstance(call, Fault):
             return call
-        credentials = account.credentials()
+        try:
+            credentials = account.credentials()
+        except UnreadableSecret as error:
+            return _passed(account, Code.NOT_CONFIGURED, str(error))
         if credentials is None:
             return _passed(account, Code.NOT_CONFIGURED, "its secret is not filled in")
         call = replace(
@@ -138,7 +142,7 @@ def mismatch(request: Request, template: Template) -> Fault | None:
     expected, given = placeholders(template.text), set(request.form.params)
     if expected == given:
         return None
-    missing, extra = ", ".join(sorted(expected - given)), ", ".join(sorted(given - expected))
+    missing, extra = (mobile.masked(", ".join(sorted(names))) for names in (expected - given, given - expected))
     parts = [f"{label}: {names[:200]}" for label, names in (("missing", missing), ("extra", extra)) if names]
     return Fault(Code.TEMPLATE_MISMATCH, f"params: {'; '.join(parts)}")
 

@@ -10,6 +10,7 @@ from voice_gateway.model.faults import Code
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.request import valid_message_id
 from voice_gateway.model.result import Result, log_fields, result, to_json
+from voice_gateway.model.text import without_mark
 from voice_gateway.platform.callback_tokens import CallbackKeys
 from voice_gateway.platform.observability import Invocation
 from voice_gateway.platform.settings import Settings
@@ -183,6 +184,6 @@ def _is_sns(record: Any) -> bool:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(without_mark(text))
     except (ValueError, RecursionError):
         return text

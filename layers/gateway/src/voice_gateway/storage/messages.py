@@ -50,6 +50,16 @@ class Messages:
         """Claims, rejects, defers or expires a message that is not there yet."""
         self._put(message, "attribute_not_exists(#pk)")
 
+    def put_in_place_of(self, refused: Message, message: Message) -> None:
+        """Puts a message where a bad request was stored, if that still is as it was seen: for it nobody was called."""
+        self._put(
+            message,
+            "#st = :rejected AND #attempt = :seen AND attribute_not_exists(#called_at)"
+            " AND attribute_not_exists(#receipts)",
+            rejected=State.REJECTED,
+            seen=refused.attempt,
+        )
+
     def put_released(self, message: Message) -> None:
         """Undoes a claim whose reply was lost, if it was applied at all."""
         self._put(

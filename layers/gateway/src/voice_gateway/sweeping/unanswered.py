@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+from voice_gateway.model.errors import UnreadableSecret
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.observability import Invocation, log
@@ -45,7 +46,10 @@ class Unanswered:
 
     def _answer(self, seen: Message, now: float) -> Receipt | None:
         account = self._accounts[seen.vendor or ""]
-        credentials = account.credentials() if account.vendor.result_query else None
+        try:
+            credentials = account.credentials() if account.vendor.result_query else None
+        except UnreadableSecret:
+            return None  # the balance check alarms it
         if credentials is None or seen.call_id is None:
             return None
         mobile = str(json.loads(seen.request)["mobile"])

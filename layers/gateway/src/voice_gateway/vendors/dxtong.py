@@ -4,20 +4,20 @@ POST with only ``method`` in the query, so that neither account nor number reach
 so that the API key never leaves; receipts come to one static address, and name their call by the voice id.
 """
 
-import datetime
 import hashlib
+import re
 from typing import Any, ClassVar
 
 from voice_gateway.model import mobile
 from voice_gateway.model.call import Accepted, Call, Outcome, RefusalClass, Unknown
 from voice_gateway.model.errors import Unreadable
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.hours import CHINA
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.request import Catalogue, Form, Template, Text, placeholders
 from voice_gateway.vendors.common.base import Credentials, Refusals, Vendor
-from voice_gateway.vendors.common.decoding import Fields, call_id, field, integer, vendor_text
+from voice_gateway.vendors.common.decoding import Fields
 from voice_gateway.vendors.common.http import HttpRequest
+from voice_gateway.vendors.common.values import call_id, code, field, moment, seconds, vendor_text
 
 _F, _N, _T, _C = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT, RefusalClass.CAP
 
@@ -70,6 +70,9 @@ RECEIPTS: dict[str, tuple[str, str | None]] = {
     "-21": ("空白", "unknown"),
     "-22": ("呼叫失敗", "vendor_failure"),
 }
+
+_IN_WORDS = {"成功": "2", "失敗": "0", "失败": "0"}
+"""The field table's own words for its two codes (section 4.2)."""
 
 LONGEST_CONTENT = 180
 """Characters (section 2.3: 支持 180 個字)."""
@@ -127,13 +130,13 @@ class Dxtong(Vendor):
 
     def read_submit(self, fields: Fields) -> Outcome:
         """Sections 2.3 to 2.5. ``voiceid`` is ``0`` where nothing was accepted, so a 2 with it says nothing."""
-        code, message = field(fields, "code"), field(fields, "msg")
-        if code != "2":
-            return self.refused(code, message)
+        vendor_code, message = code(fields, "code"), field(fields, "msg")
+        if vendor_code != "2":
+            return self.refused(vendor_code, message)
         try:
             return Accepted(call_id(field(fields, "voiceid")))
         except Unreadable:
-            return Unknown("accepted without a voiceid", code, message)
+            return Unknown("accepted without a voiceid", vendor_code, message)
 
     def balance_request(self, credentials: Credentials, now: float) -> HttpRequest:
         """Section 3.3."""
@@ -141,24 +144,24 @@ class Dxtong(Vendor):
 
     def read_balance(self, fields: Fields) -> str | None:
         """Section 3.3: ``num`` is the number of calls left."""
-        return field(fields, "num") if field(fields, "code") == "2" else None
+        return field(fields, "num") if code(fields, "code") == "2" else None
 
     def read_callback(self, fields: Fields) -> Receipt:
         """Section 4.2."""
-        code = field(fields, "code")
-        if integer(code) is None:
+        found = code(fields, "code")
+        found = _IN_WORDS.get(found, found)
+        if not re.fullmatch(r"-?[0-9]{1,9}", found, re.ASCII):
             raise Unreadable("no code")
-        code = str(int(code))
-        page_text, reason = RECEIPTS.get(code, ("", "unknown"))
+        page_text, reason = RECEIPTS.get(found, ("", "unknown"))
         return Receipt(
             vendor=self.name,
             call_id=call_id(field(fields, "voiceid")),
-            delivered=code == "2",
+            delivered=found == "2",
             reason=reason,
-            code=code,
+            code=found,
             message=vendor_text(fields, "msg") or page_text,
-            talk_seconds=integer(field(fields, "talktime")),
-            reported_at=_reported_at(field(fields, "report_time")),
+            talk_seconds=seconds(field(fields, "talktime")),
+            reported_at=moment(field(fields, "report_time")),
             mobile=mobile.normalise(field(fields, "mobilephone")),
         )
 
@@ -168,14 +171,6 @@ def _signed(credentials: Credentials, between: str, time: str) -> dict[str, str]
     text = credentials["account"] + credentials["apiKey"] + between + time
     password = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     return {"account": credentials["account"], "password": password, "time": time, "format": "json"}
-
-
-def _reported_at(text: str) -> str | None:
-    try:
-        moment = datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=CHINA)
-    except ValueError:
-        return None
-    return moment.isoformat()
 
 
 VENDOR = Dxtong()

@@ -14,8 +14,9 @@ from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.request import Catalogue, Form, Template, VendorTemplate, placeholders
 from voice_gateway.vendors.common.base import Credentials, Refusals, Vendor
-from voice_gateway.vendors.common.decoding import Fields, call_id, field, integer, vendor_text
+from voice_gateway.vendors.common.decoding import Fields
 from voice_gateway.vendors.common.http import HttpRequest
+from voice_gateway.vendors.common.values import call_id, code, field, seconds, vendor_text
 
 _F, _N, _T = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT
 
@@ -48,6 +49,7 @@ FAILURES = {
 }
 
 _STATUS = {"0": "成功", "1": "失败"}
+_IN_WORDS = {"成功": "0", "失败": "1", "失敗": "1"}
 
 
 class Jumdata(Vendor):
@@ -90,35 +92,36 @@ class Jumdata(Vendor):
     def submit_request(self, call: Call, credentials: Credentials, now: float) -> HttpRequest:
         """请求参数. ``notifyData`` is in the callback's table only; another of the vendor's pages has it here."""
         optional = {
-            "param": ",".join(call.values),
-            "playTimes": str(call.play_times or ""),
-            "notifyUrl": call.notify_url or "",
-            "notifyData": call.notify_data or "",
+            # One empty value is a value: it goes as an empty text.
+            "param": ",".join(call.values) if call.values else None,
+            "playTimes": str(call.play_times) if call.play_times else None,
+            "notifyUrl": call.notify_url or None,
+            "notifyData": call.notify_data or None,
         }
         form = {
             **_signed(credentials, now),
             "mobile": call.mobile,
             "templateId": call.template_id or "",
-            **{name: value for name, value in optional.items() if value},
+            **{name: value for name, value in optional.items() if value is not None},
         }
         return HttpRequest("POST", "/voice-notify/send", form=form)
 
     def read_submit(self, fields: Fields) -> Outcome:
         """正确返回, 错误返回 and code返回码说明."""
-        code, message = field(fields, "code"), field(fields, "msg")
-        if code == "200":
+        vendor_code, message = code(fields, "code"), field(fields, "msg")
+        if vendor_code == "200":
             reply = fields.get("data")
             try:
                 return Accepted(call_id(field(reply if isinstance(reply, dict) else {}, "callId")))
             except Unreadable:
-                return Unknown("success without a callId", code, message)
-        return self.refused(code, message)
+                return Unknown("success without a callId", vendor_code, message)
+        return self.refused(vendor_code, message)
 
     def refused(self, vendor_code: str, vendor_message: str) -> Outcome:
         if vendor_code == "400":
-            for words, code, refusal in _BAD_PARAMETER:
+            for words, error, refusal in _BAD_PARAMETER:
                 if any(word in vendor_message.lower() for word in words):
-                    return Refused(refusal, code, vendor_code, vendor_message)
+                    return Refused(refusal, error, vendor_code, vendor_message)
         return super().refused(vendor_code, vendor_message)
 
     def balance_request(self, credentials: Credentials, now: float) -> HttpRequest:
@@ -126,7 +129,7 @@ class Jumdata(Vendor):
 
     def read_balance(self, fields: Fields) -> str | None:
         """``data`` is a decimal amount of money, for the whole account."""
-        return field(fields, "data") if field(fields, "code") == "200" else None
+        return field(fields, "data") if code(fields, "code") == "200" else None
 
     def query_request(self, call_id: str, mobile: str, credentials: Credentials, now: float) -> HttpRequest:
         query = {**_signed(credentials, now), "mobile": mobile, "callId": call_id}
@@ -134,9 +137,9 @@ class Jumdata(Vendor):
 
     def read_query(self, fields: Fields) -> Receipt | None:
         reply = fields.get("data")
-        if field(fields, "code") != "200" or not isinstance(reply, dict):
+        if code(fields, "code") != "200" or not isinstance(reply, dict):
             return None
-        return self._receipt(reply, "callStatusMsg") if field(reply, "callStatus") in _STATUS else None
+        return self._receipt(reply, "callStatusMsg") if _status(reply) in _STATUS else None
 
     def read_callback(self, fields: Fields) -> Receipt:
         """回调参数. Anything but 0 and 1 cannot be read; the unit of ``callTime`` is taken to be seconds."""
@@ -147,7 +150,7 @@ class Jumdata(Vendor):
         return first, {**first, "callTime": 2}
 
     def _receipt(self, fields: Fields, text_field: str) -> Receipt:
-        status, detail = field(fields, "callStatus"), field(fields, "callDesc")
+        status, detail = _status(fields), code(fields, "callDesc")
         if status not in _STATUS:
             raise Unreadable("no callStatus")
         message = vendor_text(fields, text_field) or _STATUS[status]
@@ -159,8 +162,13 @@ class Jumdata(Vendor):
             reason=None if status == "0" else FAILURES.get(detail, "unknown"),
             code=status,
             message=f"{message} {vendor_text(fields, 'callDesc')[:16]}" if detail else message,
-            talk_seconds=integer(field(fields, "callTime")),
+            talk_seconds=seconds(field(fields, "callTime")),
         )
+
+
+def _status(fields: Fields) -> str:
+    status = code(fields, "callStatus")
+    return _IN_WORDS.get(status, status)
 
 
 def _signed(credentials: Credentials, now: float) -> dict[str, str]:

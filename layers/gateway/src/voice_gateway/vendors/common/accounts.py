@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from voice_gateway import vendors
-from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.errors import AwsUnavailable, UnreadableSecret
 from voice_gateway.model.hours import Window
 from voice_gateway.platform.secrets import Secrets
 from voice_gateway.platform.settings import Settings, VendorSettings
@@ -41,7 +41,7 @@ class Account:
     def credentials(self, *, anew: bool = False) -> Credentials | None:
         """The secret's fields, or None if they are not filled in. ``anew`` asks past the cache.
 
-        Raises AwsUnavailable.
+        Raises AwsUnavailable, UnreadableSecret.
         """
         if not self._deployment.has(self.vendor.name):
             return None
@@ -51,7 +51,7 @@ class Account:
         """The secret, read past the cache: None if it still holds what was refused, or cannot be read."""
         try:
             fresh = self.credentials(anew=True)
-        except AwsUnavailable:
+        except (AwsUnavailable, UnreadableSecret):
             return None
         return fresh if fresh != refused else None
 
