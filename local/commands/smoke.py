@@ -23,6 +23,7 @@ from voice_gateway.vendors.common.base import Vendor
 
 from local.commands.command import Asked, run
 from local.commands.target import Target
+from local.commands.templates import RESERVED
 from local.places import ALIAS
 
 MOBILE = "13800138000"
@@ -89,6 +90,10 @@ class Smoke:
         status = self._of.described()["StackStatus"]
         settled = status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
         yield (ok if settled else fail)(f"stack {self._of.stack_name} is {status}")
+        if RESERVED.match(self._of.stack_name):
+            yield warn(
+                f"no templates: SSM takes no parameter under /{self._of.stack_name}, for it begins with aws or ssm"
+            )
 
     def _versions(self) -> Findings:
         """Triggers call the alias: it must be at what was deployed last."""

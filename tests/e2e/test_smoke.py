@@ -106,11 +106,25 @@ def test_credentials_that_a_vendor_refuses_are_found(gateway: Stack) -> None:
         assert "dxtong does not tell its credit" in failed(gateway)
 
 
+def test_a_secret_that_cannot_be_read_is_found(gateway: Stack) -> None:
+    with secret(gateway, "DxtongSecret", {"account": "nobody", "apikey": "wrong"}):
+        found = failed(gateway)
+    assert "dxtong does not tell its credit" in found
+    assert "does not have apiKey filled in; its fields are account, apikey" in found
+
+
 def test_secrets_that_nobody_filled_in_are_found(gateway: Stack) -> None:
+    """On a fresh deployment, and on one that had them once."""
+    smoke(gateway)
     with ExitStack() as emptied:
         for name, title in TITLES.items():
             empty = dict.fromkeys(vendors.vendor(name).credentials, "")
             emptied.enter_context(secret(gateway, f"{title}Secret", empty))
-        found = failed(gateway)
-    assert "no dry run would be sent" in found
-    assert "no vendor has credentials" in found
+        emptied_since = failed(gateway)
+        for name in vendors.names():
+            key = {"pk": {"S": f"BALANCE#{name}"}}
+            gateway.aws.dynamodb.delete_item(TableName=gateway.description["calls_table"], Key=key)
+        never_filled = failed(gateway)
+    assert "no dry run would be sent" in emptied_since
+    assert emptied_since.count("is not filled in any more") == len(TITLES)
+    assert "no vendor has credentials" in never_filled

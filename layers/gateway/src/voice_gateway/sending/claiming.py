@@ -101,7 +101,7 @@ class Claims:
         """Raises MessageChanged if the stored message is no longer as it was seen."""
         same = seen.fingerprint == message.fingerprint
         with _nothing_rung(message):
-            if same and seen.state is State.DUE:  # an earlier release took what cannot be sent any more
+            if same and seen.state in {State.DUE, State.RELEASED}:  # an earlier release took what is refused today
                 given = {name: getattr(message, name) for name in ("state", "error", "attempt", "updated_at")}
                 gone = {"request": None, "look_at": None, "deferred_until": None}
                 return Claim(self._messages.take_over(seen, given | gone))
