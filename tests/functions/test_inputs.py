@@ -9,16 +9,15 @@ import time_machine
 from moto import mock_aws
 from voice_gateway.model.errors import SettingsError, TryLater
 from voice_gateway.model.request import digest
-from voice_gateway.platform import aws
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_balance_check import alarms, check
 from tests.functions.test_callbacks import KEYRING, dxtong_receipt, event, push_dxtong, succeeded
-from tests.functions.test_rules import between
+from tests.functions.test_rules import between, repeated_put
 from tests.functions.test_send import CONTENT, MORNING, NIGHT, SHIPPED, Wire, number, submits
 from tests.functions.test_versions import table
-from tests.gateway import HOOK, ROOT, SECRETS, STACK, Gateway, deployed
+from tests.gateway import ROOT, SECRETS, STACK, Gateway, deployed
 
 GOOD = json.dumps({"account": "sandbox-account", "apiKey": "sandbox-key"})
 
@@ -230,19 +229,8 @@ def test_a_bad_request_does_not_take_the_place_of_one_that_mended_meanwhile(
 def test_a_mended_request_whose_write_is_repeated_rings_once(gateway: Gateway, dxtong: DxtongSimulator) -> None:
     """boto3 repeats a request whose reply was lost, and then finds its own write there."""
     gateway.send(message_id="m1", **BAD["invalid_mobile"])
-    client, again = aws.client("dynamodb"), [True]
-
-    def first_try(params: dict[str, Any], **_: Any) -> None:
-        if "called_at" in params.get("ConditionExpression", "") and again and again.pop():
-            client.put_item(**params)
-
-    event = "before-parameter-build.dynamodb.PutItem"
-    client.meta.events.register(event, first_try, unique_id=f"{HOOK}-first")
-    try:
+    with repeated_put("called_at"):
         mended = gateway.send(message_id="m1", **MENDED)
-    finally:
-        client.meta.events.unregister(event, unique_id=f"{HOOK}-first")
-    assert not again
     assert (mended["status"], mended["replayed"]) == ("accepted", False)
     assert len(submits(dxtong)) == 1
 

@@ -137,6 +137,19 @@ def test_several_receipts_in_one_push_are_each_settled(gateway: Gateway, example
     assert gateway.status("m1")["reason"] == "busy"
 
 
+def test_each_receipt_of_a_push_has_a_line_of_its_own(
+    gateway: Gateway, example: Example, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at in range(3):
+        send(gateway, f"m{at}", at)
+    capsys.readouterr()
+    push([receipt(f"example-{at + 1}", ("answered", "busy")[at % 2], number(at)) for at in range(3)])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["call_id"], line["status"], line.get("reason"), line["ReceiptSettled"]) for line in lines]
+    # The first is in the invocation's own line, which the handler writes.
+    assert told == [("example-2", "failed", "busy", [1.0]), ("example-3", "delivered", None, [1.0])]
+
+
 def test_one_that_cannot_be_read_keeps_no_other_out(gateway: Gateway, example: Example) -> None:
     for at in range(2):
         send(gateway, f"m{at}", at)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -66,6 +67,24 @@ def lose_reply(operation: str) -> None:
             raise ClientError({"Error": {"Code": "InternalServerError", "Message": "lost"}}, model.name)
 
     aws.client("dynamodb").meta.events.register("after-call", after, unique_id=f"{HOOK}-lost")
+
+
+@contextmanager
+def repeated_put(condition: str = "") -> Iterator[None]:
+    """boto3 repeats the next such put, because its reply was lost: the second try finds what the first wrote."""
+    client, again = aws.client("dynamodb"), [True]
+
+    def first_try(params: dict[str, Any], **_: Any) -> None:
+        if condition in params.get("ConditionExpression", "") and again and again.pop():
+            client.put_item(**params)
+
+    event = "before-parameter-build.dynamodb.PutItem"
+    client.meta.events.register(event, first_try, unique_id=f"{HOOK}-first")
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, unique_id=f"{HOOK}-first")
+    assert not again
 
 
 class Timed(Context):
@@ -193,19 +212,8 @@ def test_what_was_given_up_is_not_released(gateway: Gateway, start: float) -> No
 
 
 def test_a_claim_whose_reply_was_lost_is_known_again(gateway: Gateway, dxtong: DxtongSimulator) -> None:
-    """boto3's own retry finds what the first try wrote."""
-    client, again = aws.client("dynamodb"), [True]
-
-    def first_try(params: dict[str, Any], **_: Any) -> None:
-        if again.pop() if again else False:
-            client.put_item(**params)
-
-    event = "before-parameter-build.dynamodb.PutItem"
-    client.meta.events.register(event, first_try, unique_id=f"{HOOK}-first")
-    try:
+    with repeated_put():
         result = gateway.send(message_id="m1", mobile=number(0), vendor="dxtong", **SHIPPED)
-    finally:
-        client.meta.events.unregister(event, unique_id=f"{HOOK}-first")
     assert (result["status"], result["replayed"]) == ("accepted", False)
     assert len(submits(dxtong)) == 1
 
@@ -383,6 +391,19 @@ def test_a_message_that_rings_later_counts_from_then(
             gateway.send(**request)
         wire.failing = set()
     fills_up(gateway, 0, start + 3600, ("m1", "m2", "m3"))
+    refused(gateway, 0, start + DAY + 1)
+
+
+def test_a_message_whose_claim_is_repeated_counts_from_then(
+    gateway: Gateway, jumdata: JumdataSimulator, start: float
+) -> None:
+    wire = Wire(gateway)
+    wire.failing = {"PutItem", "SendMessage"}
+    with pytest.raises(TryLater):
+        gateway.send(message_id="m1", mobile=number(0), vendor="jumdata", **SHIPPED)
+    wire.failing = set()
+    with repeated_put():
+        fills_up(gateway, 0, start + 3600, ("m1", "m2", "m3"))
     refused(gateway, 0, start + DAY + 1)
 
 

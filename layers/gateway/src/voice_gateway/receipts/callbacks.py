@@ -12,7 +12,7 @@ from voice_gateway import vendors
 from voice_gateway.model.errors import AwsUnavailable, BadToken, SettingsError
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.callback_tokens import CallbackKeys, CallToken, Keyring
-from voice_gateway.platform.observability import Record, log
+from voice_gateway.platform.observability import Record, emit, log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.http import HttpResponse, Pushed, response
 from voice_gateway.receipts.reading import receipts
@@ -76,8 +76,15 @@ class Callbacks:
             return
         found, unreadable = receipts(self._vendor, pushed, keyring.number_hash)
         table_answers = True
-        for receipt in found:
-            table_answers = self._settle(receipt, token, now, record, to_table=table_answers)
+        for at, receipt in enumerate(found):
+            # One receipt a line, so that it is found by its call id: the first in the invocation's own.
+            line = record if at == 0 else Record()
+            line.note(vendor=self._vendor.name, message_id=token and token.message_id)
+            try:
+                table_answers = self._settle(receipt, token, now, line, to_table=table_answers)
+            finally:
+                if line is not record:
+                    emit(f"callback_{self._vendor.name}", line)
         if unreadable is not None:
             record.count("Unreadable")
             self._dead_letters.keep(

@@ -69,7 +69,6 @@ class Claims:
             try:
                 with _nothing_rung(planned, claimed=True):
                     self._messages.put_new(planned)
-                    self._renew(plan)
             except MessageChanged as changed:
                 seen = changed.message
                 if seen is None:
@@ -79,6 +78,7 @@ class Claims:
                         return self._claim_stored(seen, plan, planned, invocation)
                     except MessageChanged:
                         continue  # somebody else was quicker: look again
+            self._renew(plan, planned)
             return Claim(planned, plan.carriers)
         raise NothingRung(plan.message, "the message is being changed by others")
 
@@ -118,7 +118,7 @@ class Claims:
                 return self._conflict(seen)
             with _nothing_rung(planned, claimed=True):
                 self._messages.put_in_place_of(seen, planned)
-                self._renew(plan)
+            self._renew(plan, planned)
             return Claim(planned, plan.carriers)
         if seen.state is State.CALLING:
             return self._leased(seen, now)
@@ -142,8 +142,8 @@ class Claims:
             moved = moved.but(
                 redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
             )
+        self._renew(plan, moved)
         with _nothing_rung(moved, claimed=True):
-            self._renew(plan)
             try:
                 return self._messages.take_over(seen, {name: _stored(getattr(moved, name)) for name in _MOVED})
             except MessageChanged as changed:
@@ -172,10 +172,11 @@ class Claims:
         fault = Fault(Code.CONFLICT, "message_id: another request was stored under this id")
         return Claim(Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict()))
 
-    def _renew(self, plan: Plan) -> None:
+    def _renew(self, plan: Plan, claimed: Message) -> None:
         """A quota that counts this message at an earlier attempt gets the time of the one about to ring."""
-        if plan.stale:
-            self._quotas.renew(plan.carriers[0].quota, self._clock())
+        with _nothing_rung(claimed, claimed=True):
+            if plan.stale:
+                self._quotas.renew(plan.carriers[0].quota, self._clock())
 
     def _time_left(self, plan: Plan, message: Message, invocation: Invocation) -> None:
         if plan.rings and not message.dry_run and invocation.remaining() < self._settings.seconds_for_a_call:
