@@ -3,7 +3,7 @@
 import base64
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 import time_machine
@@ -13,6 +13,7 @@ from voice_gateway.platform.callback_tokens import CallToken, Keyring
 from local.simulators.jumdata import JumdataSimulator
 from tests.functions.test_send import SHIPPED, Wire, _in, number
 from tests.gateway import ROOT, SECRETS, STACK, Gateway
+from tests.vendors.payloads import of_kind
 
 KEYRING = Keyring.from_secret(json.dumps(SECRETS["callback"]))
 
@@ -353,3 +354,23 @@ def test_no_log_line_shows_number_token_or_secret(
     for marked in (number(0), number(90), "sandbox-secret", "sandbox-key", own_token(jumdata), "顺丰"):
         assert marked not in shown
     assert ClientError.__name__ not in shown
+
+
+# However it is encoded.
+
+
+@pytest.mark.parametrize("vendor", ["dxtong", "jumdata"])
+def test_every_payload_is_settled_or_kept_raw(gateway: Gateway, jumdata: JumdataSimulator, vendor: str) -> None:
+    """The bytes of tests/vendors/payloads through the handler: what can be read leaves no dead letter."""
+    gateway.send(message_id="m1", mobile=number(0), vendor="jumdata", **SHIPPED)
+    token = own_token(jumdata) if vendor == "jumdata" else KEYRING.static_token("dxtong")
+    for payload in (each for each in of_kind("callback") if each.vendor == vendor):
+        pushed = event(vendor, token, payload.body, payload.meaning["content_type"])
+        query = parse_qsl(payload.meaning["query"], keep_blank_values=True, encoding="latin-1")
+        pushed["queryStringParameters"] = dict(query) or None
+        assert succeeded(gateway.invoke(f"callback_{vendor}", pushed)), payload.name
+        nothing = not payload.body.strip() and not query
+        letters = gateway.taken("dead-letters")
+        assert len(letters) == (payload.meaning["receipt"] == "unreadable" and not nothing), payload.name
+    if vendor == "jumdata":
+        assert gateway.status("m1")["status"] in {"delivered", "failed"}
