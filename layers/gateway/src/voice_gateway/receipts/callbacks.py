@@ -109,6 +109,7 @@ class Callbacks:
         except AwsUnavailable:
             self._outbox.keep_receipt(receipt, token.message_id if token else None, ttl, now)
             record.note(receipt="outbox")
+            record.count("ReceiptOutbox")
             return False
         record.note(receipt=str(settled))
         record.count(f"Receipt{settled.title()}")
