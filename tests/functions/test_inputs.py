@@ -356,3 +356,9 @@ def test_a_message_that_an_earlier_release_deferred_is_not_stuck(
             for envelope in gateway.taken("notify"):
                 gateway.notify(envelope["Message"])
             assert gateway.status("m1")["status"] == status
+
+
+@pytest.mark.parametrize("name", ["13800138000", "138\u20110013\u20118000", "１３８００１３８０００"])
+def test_a_number_for_a_values_name_is_masked(gateway: Gateway, name: str) -> None:
+    refused = gateway.send(message_id="m1", mobile=number(0), template="order_shipped", params={name: "x"})
+    assert refused["error"]["message"] == "params: missing: carrier, order; extra: *8000"
