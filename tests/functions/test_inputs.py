@@ -118,6 +118,13 @@ def test_a_vendor_that_drops_out_of_a_running_deployment_is_alarmed(gateway: Gat
     assert "not filled in any more" in alarm["text"]
 
 
+def test_a_vendor_that_is_not_deployed_is_left_out_of_the_check(dxtong: DxtongSimulator) -> None:
+    """Even if it was once: its block was taken out of the template."""
+    with mock_aws(), deployed({"dxtong": dxtong.address}) as gateway:
+        table(gateway).put_item(Item={"pk": "BALANCE#jumdata", "state": "ok", "announced": "ok", "revision": 1})
+        assert list(check(gateway)) == ["dxtong"]
+
+
 def test_a_secret_that_is_spoilt_between_two_tries_leaves_the_refusal(
     gateway: Gateway, dxtong: DxtongSimulator
 ) -> None:

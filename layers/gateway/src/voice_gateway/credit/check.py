@@ -65,21 +65,23 @@ class BalanceCheck:
         return states
 
     def _checked(self, account: Account) -> Check | None:
-        """None if the vendor was never set up: its secret is as the deployment made it, and it was never asked."""
+        """None if the vendor is not deployed, or was never set up: its secret is empty, and it was never asked."""
         vendor = account.vendor
-        threshold = amount(f"{vendor.name.upper()}_LOW_CREDIT", account.low_credit)
-        clear_at = threshold * self._settings.credit_clear_percent / 100
+        remaining, fault = None, None
         try:
             credentials = account.credentials()
-            if credentials is None:
-                if not self._states.get(vendor.name):
-                    return None
-                raise BalanceUnknown(_not_configured(vendor, "its secret is not filled in any more"))
-            return Check(vendor, threshold, clear_at, self._ask(account, credentials))
+            if credentials is not None:
+                remaining = self._ask(account, credentials)
+            elif account.deployed and self._states.get(vendor.name):
+                fault = _not_configured(vendor, "its secret is not filled in any more")
+            else:
+                return None
         except UnreadableSecret as error:
-            return Check(vendor, threshold, clear_at, fault=_not_configured(vendor, str(error)))
+            fault = _not_configured(vendor, str(error))
         except BalanceUnknown as unknown:
-            return Check(vendor, threshold, clear_at, fault=unknown.fault)
+            fault = unknown.fault
+        threshold = amount(f"{vendor.name.upper()}_LOW_CREDIT", account.low_credit)
+        return Check(vendor, threshold, threshold * self._settings.credit_clear_percent / 100, remaining, fault)
 
     def _ask(self, account: Account, credentials: Credentials) -> Decimal:
         """Raises BalanceUnknown."""

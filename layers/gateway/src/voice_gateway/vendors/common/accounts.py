@@ -25,6 +25,11 @@ class Account:
         return self._deployment.vendor(self.vendor.name)
 
     @property
+    def deployed(self) -> bool:
+        """Whether the deployment has this vendor at all."""
+        return self._deployment.has(self.vendor.name)
+
+    @property
     def hours(self) -> Window:
         return self._settings.hours
 
@@ -43,7 +48,7 @@ class Account:
 
         Raises AwsUnavailable, UnreadableSecret.
         """
-        if not self._deployment.has(self.vendor.name):
+        if not self.deployed:
             return None
         return self._secrets.fields(self._settings.secret, self.vendor.credentials, anew=anew)
 
