@@ -37,7 +37,7 @@ SERVICES = ("dynamodb", "secretsmanager", "ssm", "sns", "sqs")
 HOOK = "tests"
 """The id under which a test hooks into the clients; such hooks are taken out after each test."""
 FUNCTIONS = found.FOLDERS
-ORDER_SHIPPED = {
+ORDER_SHIPPED: dict[str, Any] = {
     "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
     "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
 }

@@ -161,7 +161,7 @@ class Call:
 _CODES = {"delivered": {"dxtong": "2", "jumdata": "0"}, "failed": {"dxtong": "-6", "jumdata": "1"}}
 _REFUSALS = {
     "dxtong": {"F": 4030, "N": 4051, "T": 0, "C": 4082, "garbage": 7777},
-    "jumdata": {"F": 400, "N": 603, "T": 500, "C": 604, "garbage": 999},
+    "jumdata": {"F": 400, "N": 603, "T": 500, "C": 400, "garbage": 999},
 }
 
 

@@ -13,7 +13,7 @@ from voice_gateway.platform import aws
 
 from local.simulators.dxtong import DxtongSimulator
 from local.simulators.jumdata import JumdataSimulator
-from tests.gateway import HOOK, ROOT, SERVICES, STACK, Context, Gateway, deployed
+from tests.gateway import HOOK, ORDER_SHIPPED, ROOT, SERVICES, STACK, Context, Gateway, deployed
 
 CONTENT = "您的订单号是:9633。已由顺丰快递发出,请注意查收。"
 SHIPPED: dict[str, Any] = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
@@ -215,7 +215,7 @@ JUMDATA_REFUSALS = {
     69: ("604", "account_suspended"),
 }
 TRANSIENT = {"0", "500", "501"}
-FINAL = {10: False, **{ending: ending in {14, 15, 16, 21, 22, 23, 24, 25} for ending in range(11, 28)}}
+FINAL = {10: False, **{ending: ending in {14, 15, 16, 21, 22} for ending in range(11, 28)}}
 
 
 @pytest.mark.parametrize(
@@ -249,6 +249,38 @@ def test_a_refusal_of_the_vendors_own_goes_to_the_next_vendor(
     expected = ("rejected", "dxtong", 0) if FINAL[ending] else ("accepted", "jumdata", 1)
     assert (result["status"], result["vendor"], len(submits(jumdata))) == expected
     assert len(submits(dxtong)) == 1
+
+
+def test_a_refusal_of_jumdatas_template_goes_to_the_next_vendor(
+    gateway: Gateway, dxtong: DxtongSimulator, jumdata: JumdataSimulator
+) -> None:
+    order = {"text": ORDER_SHIPPED["text"], "vendors": dict(reversed(ORDER_SHIPPED["vendors"].items()))}
+    gateway.client("ssm").put_parameter(
+        Name=f"/{STACK}/templates/other_order", Value=json.dumps(order, ensure_ascii=False), Type="String"
+    )
+    shipped = {**SHIPPED, "template": "other_order"}
+    for ending, expected in ((62, "accepted"), (60, "rejected")):
+        result = gateway.send(message_id=f"m{ending}", mobile=number(ending), **shipped)
+        assert (result["status"], len(submits(dxtong))) == (expected, 1)
+    # It does not rest: the number after it goes to it first.
+    assert gateway.send(message_id="m0", mobile=number(0), **shipped)["vendor"] == "jumdata"
+
+
+def test_a_refusal_of_the_template_by_all_is_that_of_the_first(
+    gateway: Gateway, dxtong: DxtongSimulator, jumdata: JumdataSimulator
+) -> None:
+    registered = dxtong.settings.templates, jumdata.settings.templates
+    dxtong.configure(templates=[])
+    jumdata.configure(templates={})
+    try:
+        refused = gateway.send(message_id="m1", mobile=number(0), **SHIPPED)
+    finally:
+        dxtong.configure(templates=list(registered[0]))
+        jumdata.configure(templates=dict(registered[1]))
+    error = refused["error"]
+    assert (refused["status"], error["code"]) == ("rejected", "template_mismatch")
+    assert (error["vendor"], error["vendor_code"]) == ("dxtong", "4071")
+    assert (len(submits(dxtong)), len(submits(jumdata))) == (1, 1)
 
 
 def test_a_vendor_that_refused_for_its_own_reason_rests(

@@ -84,10 +84,10 @@ def test_999_decides_nothing() -> None:
         ("sign不正确", "credentials_refused", "N"),
         ("appId不存在", "credentials_refused", "N"),
         ("timestamp已过期", "credentials_refused", "N"),
-        ("参数错误", "invalid_request", "F"),
-        ("模板不存在", "invalid_request", "F"),
-        ("", "invalid_request", "F"),
-        (None, "invalid_request", "F"),
+        ("参数错误", "invalid_request", "C"),
+        ("模板不存在", "invalid_request", "C"),
+        ("", "invalid_request", "C"),
+        (None, "invalid_request", "C"),
     ],
 )
 def test_a_400_is_told_apart_by_its_message(message: str | None, error: str, refusal: str) -> None:

@@ -39,13 +39,13 @@ class RefusalClass(StrEnum):
     """What a vendor's refusal means for the message (docs/vendors.md)."""
 
     FINAL = "F"
-    """The number or the text is at fault: no other vendor is asked."""
+    """The number is at fault, or what the text says: no other vendor is asked."""
     NEXT = "N"
     """The vendor's own reason, such as no credit: the next vendor is asked, and this one rests."""
     TRANSIENT = "T"
     """It will pass: the next vendor is asked; if none is left, the message is released."""
     CAP = "C"
-    """This vendor's cap for the number is reached: the next vendor is asked, and this one does not rest."""
+    """This vendor's cap for the number, or its template: the next vendor is asked, and this one does not rest."""
 
 
 @dataclass(frozen=True)

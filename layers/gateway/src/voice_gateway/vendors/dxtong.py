@@ -36,9 +36,9 @@ REFUSALS: Refusals = {
     "4052": ("訪問 ip 與備案 ip 不符", Code.IP_NOT_ALLOWED, _N),
     "406": ("手機格式不正確", Code.INVALID_MOBILE, _F),
     "407": ("短信內容含有敏感字符", Code.CONTENT_REFUSED, _F),
-    "4071": ("沒有提交備案模板", Code.TEMPLATE_MISMATCH, _F),
-    "4072": ("提交的語音內容必須與報備過的模板格式相匹配", Code.TEMPLATE_MISMATCH, _F),
-    "40722": ("變量內容超過指定的長度", Code.CONTENT_TOO_LONG, _F),
+    "4071": ("沒有提交備案模板", Code.TEMPLATE_MISMATCH, _C),
+    "4072": ("提交的語音內容必須與報備過的模板格式相匹配", Code.TEMPLATE_MISMATCH, _C),
+    "40722": ("變量內容超過指定的長度", Code.CONTENT_TOO_LONG, _C),
     "408": ("您的帳戶疑被惡意利用,已被自動凍結,如有疑問請與客服聯系", Code.ACCOUNT_SUSPENDED, _N),
     "4082": ("同一號碼每天最多呼叫 5 次", Code.DAILY_LIMIT, _C),
 }

@@ -18,11 +18,11 @@ from voice_gateway.vendors.common.decoding import Fields
 from voice_gateway.vendors.common.http import HttpRequest
 from voice_gateway.vendors.common.values import call_id, code, field, seconds, vendor_text
 
-_F, _N, _T = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT
+_F, _N, _T, _C = RefusalClass.FINAL, RefusalClass.NEXT, RefusalClass.TRANSIENT, RefusalClass.CAP
 
 # code返回码说明. 400 is told apart by its msg below; 999 (其他,以实际返回为准) is left out: it decides nothing.
 REFUSALS: Refusals = {
-    "400": ("参数错误", Code.INVALID_REQUEST, _F),
+    "400": ("参数错误", Code.INVALID_REQUEST, _C),
     "404": ("接口地址不正确", Code.NOT_CONFIGURED, _N),
     "500": ("系统维护,请稍候再试", Code.VENDOR_UNAVAILABLE, _T),
     "501": ("官方数据源维护,请稍候再试", Code.VENDOR_UNAVAILABLE, _T),
@@ -32,7 +32,8 @@ REFUSALS: Refusals = {
     "604": ("接口停用", Code.ACCOUNT_SUSPENDED, _N),
 }
 
-# What a 400 is about: the page has no code of its own for a bad number or a bad signature.
+# What a 400 is about, if not template or parameters, which another vendor may have right: the page has no code of its
+# own for a bad number or a bad signature.
 _BAD_PARAMETER: tuple[tuple[tuple[str, ...], Code, RefusalClass], ...] = (
     (("手机号",), Code.INVALID_MOBILE, _F),
     (("签名", "sign", "appid", "timestamp"), Code.CREDENTIALS_REFUSED, _N),
