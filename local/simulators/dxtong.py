@@ -36,6 +36,7 @@ from .server import (
     Receipt,
     Reply,
     Request,
+    SequenceOutcomes,
     Settings,
     Simulator,
     amount,
@@ -195,7 +196,12 @@ class DxtongSimulator(Simulator[DxtongSettings]):
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:
         super().__init__(port, clock, **settings)
         # Eight digits, as in 2.4; they go on from the time, so that a restart does not give an id again.
+        self._sequences = SequenceOutcomes(ACCEPTED, OUTCOMES[36], OUTCOMES[10])  # -6, nobody answers; 0
         self._voice_ids = itertools.count(10_000_000 + int(time.time()) % 80_000_000)
+
+    def forget_calls(self) -> None:
+        """Forget each number's calls."""
+        self._sequences.asked.clear()
 
     def balance_number(self) -> int:
         """Calls left."""
@@ -231,7 +237,8 @@ class DxtongSimulator(Simulator[DxtongSettings]):
             if code is not None:
                 return _refused(fields, code)
             mobile = fields["mobile"]
-            outcome = OUTCOMES.get(magic_ending(mobile) or 0, ACCEPTED)
+            outcome = self._sequences.of(mobile, self._clock(), self.settings.down_seconds)
+            outcome = outcome or OUTCOMES.get(magic_ending(mobile) or 0, ACCEPTED)
             if outcome.code != ACCEPTED.code:
                 return _refused(fields, outcome.code, outcome.text)
             if outcome.behaviour.taken:

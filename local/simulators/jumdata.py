@@ -34,6 +34,7 @@ from .server import (
     Receipt,
     Reply,
     Request,
+    SequenceOutcomes,
     Settings,
     Simulator,
     amount,
@@ -203,6 +204,7 @@ class JumdataSimulator(Simulator[JumdataSettings]):
     def __init__(self, port: int = 0, clock: Callable[[], float] = time.time, **settings: Any) -> None:
         super().__init__(port, clock, **settings)
         self._numbers: dict[str, _Number] = {}
+        self._sequences = SequenceOutcomes(ACCEPTED, OUTCOMES[72], OUTCOMES[64])  # 487, nobody answers; 500
         self._results: dict[str, _Result] = {}
         # 14 digits, as in 正确返回; they go on from the time, so that a restart does not give an id again.
         self._call_ids = itertools.count(int(time.time() * 1000) * 10)
@@ -215,6 +217,7 @@ class JumdataSimulator(Simulator[JumdataSettings]):
     def forget_calls(self) -> None:
         """Forget each number's calls and locks."""
         self._numbers.clear()
+        self._sequences.asked.clear()
 
     def answer(self, request: Request) -> Answer:
         """请求方式: GET/POST."""
@@ -261,7 +264,8 @@ class JumdataSimulator(Simulator[JumdataSettings]):
             number = self._attempt(mobile, now)
             if settings.balance < settings.price:
                 raise RefusedError(603)
-            outcome = OUTCOMES.get(magic_ending(mobile) or 0, ACCEPTED)
+            outcome = self._sequences.of(mobile, now, settings.down_seconds)
+            outcome = outcome or OUTCOMES.get(magic_ending(mobile) or 0, ACCEPTED)
             if outcome.code != ACCEPTED.code:
                 raise RefusedError(outcome.code, outcome.text)
             call = Call(

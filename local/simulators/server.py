@@ -128,6 +128,12 @@ COMMON_BEHAVIOURS: Mapping[int, Behaviour] = {
     99: Behaviour(pushing=Pushing.ONCE),
 }
 
+# Those whose outcome depends on what came before, for sequences of rings (SequenceOutcomes).
+UNANSWERED_FIRST: Mapping[int, int] = {53: 1, 54: 2, 55: sys.maxsize}
+"""How many calls to the number nobody answers, before it is answered."""
+DOWN_FIRST = 56
+"""For `down_seconds` from the first request for the number on, the vendor refuses for now; then it is up."""
+
 UNREADABLE_BODY = b"\x00\xff\xfe<{ not a reply"
 MAGIC_NUMBER = re.compile(r"138001380([0-9]{2})")
 MAINLAND_MOBILE = re.compile(r"1[3-9][0-9]{9}")
@@ -137,6 +143,28 @@ def magic_ending(mobile: str) -> int | None:
     """NN of 138001380NN; None for any other number."""
     found = MAGIC_NUMBER.fullmatch(mobile)
     return int(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class SequenceOutcomes:
+    """What the numbers do whose outcome depends on what came before; the vendor's own codes."""
+
+    answered: Outcome
+    unanswered: Outcome
+    refused_for_now: Outcome
+    asked: dict[str, list[float]] = field(default_factory=dict)
+    """When each number was asked for."""
+
+    def of(self, mobile: str, now: float, down_seconds: float) -> Outcome | None:
+        """The outcome of a request that is valid; None for any other number."""
+        ending = magic_ending(mobile)
+        if ending not in {*UNANSWERED_FIRST, DOWN_FIRST}:
+            return None
+        times = self.asked.setdefault(mobile, [])
+        times.append(now)
+        if ending == DOWN_FIRST:
+            return self.refused_for_now if now < times[0] + down_seconds else self.answered
+        return self.unanswered if len(times) <= UNANSWERED_FIRST[ending] else self.answered
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -392,6 +420,7 @@ class Settings:
     retry_interval: float = setting(0.5, seconds, "a receipt is pushed again after 1x and then 2x this")
     late_seconds: float = setting(5.0, seconds, "seconds to the first push for a late receipt (94)")
     slow_seconds: float = setting(30.0, seconds, "seconds that a slow or hanging reply lasts (86, 87, 90)")
+    down_seconds: float = setting(5.0, seconds, "seconds for which the vendor is down for a number (56)")
 
 
 # ---------------------------------------------------------------------------------------------------------
