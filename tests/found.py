@@ -6,9 +6,9 @@ VENDORS = vendors.names()
 TITLES = {name: name.capitalize() for name in VENDORS}
 """As the template's logical ids, parameters and outputs have them."""
 CALLBACKS = tuple(f"Callback{title}" for title in TITLES.values())
-FUNCTIONS = ("Send", *CALLBACKS, "Status", "Publish", "Sweep", "BalanceCheck")
+FUNCTIONS = ("Send", *CALLBACKS, "Status", "Cancel", "Publish", "Sweep", "BalanceCheck")
 """Every function, by its logical id without ``Function``."""
-FOLDERS = ("send", *(f"callback_{name}" for name in VENDORS), "status", "publish", "sweep", "balance_check")
+FOLDERS = ("send", *(f"callback_{name}" for name in VENDORS), "status", "cancel", "publish", "sweep", "balance_check")
 """The same, by their folders."""
 SECRETS = tuple(f"{title}Secret" for title in TITLES.values())
 ENDPOINTS = tuple(f"{title}Endpoint" for title in TITLES.values())

@@ -1,4 +1,4 @@
-"""publish: results from the table's stream to the results topic."""
+"""publish: results from the table's stream to the results topic, and a sequence's next ring to ``send``."""
 
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from voice_gateway.storage.outbox import Outbox
 @cache
 def _publisher() -> Publisher:
     own = settings()
-    return Publisher(Topic(own.results_topic), Outbox(own.outbox_queue))
+    return Publisher(Topic(own.results_topic), Topic(own.notify_topic), Outbox(own.outbox_queue))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

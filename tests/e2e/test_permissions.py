@@ -1,5 +1,6 @@
 """What a role grants is what its function asks AWS for, no less and no more; and taken out, something fails."""
 
+import datetime
 import json
 import time
 from collections.abc import Callable
@@ -101,6 +102,13 @@ def asks(stack: Stack) -> None:
     assert status(stack, "no-such-message")["error"]["code"] == "not_found"
 
 
+def calls_off(stack: Stack) -> None:
+    message_id = new_id()
+    ahead = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).isoformat()
+    send(stack, message_id=message_id, mobile=number(79), not_before=ahead, **SHIPPED)
+    assert stack.invoke("cancel", {"message_id": message_id})["status"] == "cancelled"
+
+
 def checks_credit(stack: Stack) -> None:
     assert set(stack.invoke("balance_check", {})) == set(VENDORS)
 
@@ -189,6 +197,12 @@ def publishes(stack: Stack) -> None:
     until(lambda: any(r["message_id"] == message_id for r in stack.messages(queue)), what="the result")
 
 
+def hands_the_next_ring_over(stack: Stack) -> None:
+    message_id = new_id()
+    send(stack, message_id=message_id, mobile=number(36), escalate_to=[number(7)], vendor="dxtong", **SHIPPED)
+    until(lambda: status(stack, message_id)["status"] == "delivered", what="the second ring")
+
+
 def keeps_a_result(stack: Stack) -> None:
     """With the topic shut, a result can only go to the outbox; `sweep` publishes it from there."""
     queue, message_id = results_queue(stack), new_id()
@@ -256,6 +270,7 @@ NEEDED: dict[str, dict[str, Scenario]] = {
     },
     **{f"callback_{name}": _callback_needs(name) for name in VENDORS},
     "status": {"dynamodb:GetItem": asks},
+    "cancel": {"dynamodb:GetItem": calls_off, "dynamodb:UpdateItem": calls_off},
     "publish": {
         "sns:Publish": publishes,
         "sqs:SendMessage": keeps_a_result,
@@ -280,7 +295,7 @@ NEEDED: dict[str, dict[str, Scenario]] = {
 }
 TAKEN_OUT = [(function, action, needs) for function, actions in NEEDED.items() for action, needs in actions.items()]
 # What only happens where something else fails, and what the lines above use one resource of two for.
-UNDER_FAULT = [keeps_a_receipt(name) for name in VENDORS]
+UNDER_FAULT = [*(keeps_a_receipt(name) for name in VENDORS), hands_the_next_ring_over]
 
 # What AWS does by itself with a function's role, and the local server without asking its IAM: Lambda writes the log,
 # reads the stream and delivers the dead letters of two functions; the rest is granted under a condition only. All of it

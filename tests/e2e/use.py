@@ -18,7 +18,7 @@ from local.stack import Stack
 
 SHIPPED: dict[str, Any] = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
 CONTENT = "您的订单号是:9633。已由顺丰快递发出,请注意查收。"
-FINAL = {"delivered", "failed", "rejected", "expired"}
+FINAL = {"delivered", "failed", "rejected", "expired", "cancelled"}
 
 _numbers = itertools.count()
 

@@ -105,6 +105,10 @@ class Faults:
         self.chosen = dict(chosen)
         self.count = 0
         self.trace: list[str] = []
+        self.retrying = False
+        """Whether the gateway is trying again, by itself, what nobody could take."""
+        self.retried: set[int] = set()
+        """The I/O of such retries."""
         self.before: dict[int, Callable[[], None]] = {}
         """What somebody else does just before an I/O: a directed interleaving."""
         self.distance = 1
@@ -136,13 +140,19 @@ class Faults:
         """Whether a write is still to land."""
         return bool(self._late)
 
-    def io(self, service: str, operation: str, carried: Callable[[], Any]) -> Any:
-        """Carries one I/O out, or does what the fault chosen for it says."""
+    def io(
+        self, service: str, operation: str, carried: Callable[[], Any], leaving: Callable[[], object] | None = None
+    ) -> Any:
+        """Carries one I/O out, or does what the fault chosen for it says; ``leaving`` is called as it is made."""
         number, self.count = self.count, self.count + 1
         self.trace.append(f"{service}.{operation}")
+        if self.retrying:
+            self.retried.add(number)
         self._land(ended=False)
         if number in self.before:
             self.before.pop(number)()
+        if leaving:
+            leaving()
         self._wait(_QUICK)
         return self._faulty(self.chosen.get(number), service, carried)
 

@@ -253,11 +253,11 @@ def a_request(fuzz: Fuzz) -> Any:
 
 def read_request(raw: Any) -> str | None:
     try:
-        request = reading.read(raw, "fallback")
+        request = reading.read(raw, "fallback", NOW)
     except reading.InvalidRequest as invalid:
         _writable(str(invalid), invalid.message_id, invalid.notify_data)
         return None
-    again = reading.read(json.loads(request.to_json()), "other")
+    again = reading.read(json.loads(request.to_json()), "other", NOW)
     if again.fingerprint != request.fingerprint or again.message_id != request.message_id:
         return "a request that is stored reads as another"
     request.to_json().encode()
@@ -275,6 +275,9 @@ def an_envelope(fuzz: Fuzz) -> Any:
 class _Kept:
     """A table that takes everything."""
 
+    def get(self, _: str) -> None:
+        return None
+
     def put_new(self, message: Any) -> None:
         _writable(json.dumps(message.error, ensure_ascii=False), message.notify_data, message.message_id)
 
@@ -282,13 +285,19 @@ class _Kept:
 def _sender() -> Sender:
     """``send`` with all that lies behind its reading cut off."""
 
-    def refused(request: Request, now: float) -> Plan:
-        message = Message(request.message_id, State.CALLING, now, notify_data=request.notify_data)
+    def draft(request: Request, now: float) -> Message:
+        return Message(request.message_id, State.CALLING, now, notify_data=request.notify_data)
+
+    def refused(request: Request, message: Message, _: float) -> Plan:
         return Plan(request, message, State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
 
     settings, nothing = Settings({}), SimpleNamespace()
     table: Any = SimpleNamespace(messages=_Kept(), quotas=nothing)
-    means: dict[str, Any] = {"planner": SimpleNamespace(plan_new=refused), "caller": nothing, "recorder": nothing}
+    means: dict[str, Any] = {
+        "planner": SimpleNamespace(draft=draft, plan=refused),
+        "caller": nothing,
+        "recorder": nothing,
+    }
     return Sender(settings, claims=Claims(settings, table, means["planner"]), **means)
 
 

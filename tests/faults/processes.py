@@ -44,6 +44,7 @@ from tests.faults.races import VENDORS, InMemory, Placed, Stage, accepted, image
 from tests.vendors.loopback import Conversation, Loopback
 
 KILLS = 500
+KILLS_BETWEEN_RINGS = 200
 BATCH = 40
 AT_ONCE = 4
 _PATIENCE = 20.0
@@ -385,12 +386,15 @@ class Batch:
 
     def _push_one(self, call: Placed, later: float) -> None:
         """A vendor's pushes: up to three, until one is answered ``success``. The last is let live."""
-        event = receipt_event(call, self._harness_token())
+        event = self._receipt(call)
         for chance in (0.6, 0.5, 0.0):
             job = self._harness.run(self._harness.planned(f"callback_{call.vendor}", event, later, chance))
             if job.done and isinstance(job.outcome, dict) and job.outcome["body"] == "success":
                 self.kept.add(call.call_id)
                 return
+
+    def _receipt(self, call: Placed) -> dict[str, Any]:
+        return receipt_event(call, self._harness_token())
 
     def _harness_token(self) -> str:
         return Stage(lambda _: None).dxtong_token
@@ -435,6 +439,83 @@ class Batch:
         return [message["message_id"] for message in self.messages if self.state(message) == "unknown"]
 
 
+class Sequences(Batch):
+    """Messages of two rings: nobody answers the first. Everything that happens between the two is killed."""
+
+    _SECOND = 50
+    """What the ending of the second number is beyond the first's."""
+
+    def run(self) -> list[str]:
+        harness = self._harness
+        harness.aws.forget()
+        harness.vendors.placed.clear()
+        self._send(0.0, 0.0)
+        self._push(self._open(), 1.0)
+        self._send(2.0, 0.5)
+        self._sweep(3.0, 0.5)
+        self._push(self._open(), 4.0)
+        patience = LEASE_SECONDS + INTERVAL
+        for after in (LEASE_SECONDS + 2, 2 * LEASE_SECONDS + 2, patience + 70, 2 * patience + 70, 3 * patience + 70):
+            self._sweep(after, 0.3)
+            self._send(after + 1, 0.4)
+            self._push(self._open(), after + 2)
+        for after in (4 * patience + 70, 5 * patience + 70):
+            self._sweep(after, 0)
+            self._send(after + 6, 0)
+            self._push(self._open(), after + 7)
+        self._sweep(7 * patience, 0)
+        return self._verdict()
+
+    def _message(self, at: int) -> dict[str, Any]:
+        vendor, ending = VENDORS[at % 2], at % 40
+        more = {"escalate_to": [number(ending + self._SECOND)], "escalate_after_seconds": 600}
+        return {**request(vendor, f"s-{at}", number(ending)), **more}
+
+    def _receipt(self, call: Placed) -> dict[str, Any]:
+        second = int(call.mobile[-2:]) >= self._SECOND
+        return receipt_event(call, self._harness_token(), delivered=second)
+
+    def _verdict(self) -> list[str]:
+        wrong = []
+        for message in self.messages:
+            state, item = self.state(message), self._harness.aws.dynamo.items.get(f"MSG#{message['message_id']}", {})
+            for mobile in (message["mobile"], message["escalate_to"][0]):
+                rang = sum(call.mobile == mobile for call in self._harness.vendors.placed)
+                if rang > 1:
+                    wrong.append(f"{message['message_id']}: {mobile[-2:]} rung {rang} times, {state}")
+            second = message["escalate_to"][0]
+            rang = sum(call.mobile == second for call in self._harness.vendors.placed)
+            # A second ring that was cut off before the vendor had it: nobody can say, and nobody is left to ring.
+            cut_off = state == "unknown" and not rang and item.get("ring") == {"N": "2"}
+            if not (state == "delivered" and rang) and not cut_off:
+                wrong.append(f"{message['message_id']}: lost between two rings, {state}, {rang} rings of the second")
+        return wrong
+
+
+def between_rings(seed: int, kills: int, size: int = 40) -> list[Figure]:
+    """Batches of sequences until so many kills landed after their first ring."""
+    end = time.monotonic() + 240
+    harness, wrong, messages = Harness(seed), list[str](), 0
+    with harness.running(), ThreadPoolExecutor(AT_ONCE) as pool:
+        while sum(harness.landed.values()) < kills and time.monotonic() < end:
+            batch = Sequences(harness, messages // size, size, pool)
+            wrong += batch.run()
+            messages += size
+    landed = sum(harness.landed.values())
+    for finding in [*wrong, *harness.findings][:20]:
+        print(f"between rings: {finding}", file=sys.stderr)
+    doubles = sum("rung" in each and "times" in each for each in wrong)
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in sorted(harness.landed.items()))
+    return [
+        Figure(
+            f"SIGKILLs between the two rings of {messages} messages, {landed} ({by_kind})",
+            f"{doubles} double calls, {len(wrong) - doubles} lost",
+            f"0 / 0 of {kills} kills",
+            reached=landed >= kills and not wrong and not harness.findings,
+        )
+    ]
+
+
 def _state(item: memory.Item | None) -> str | None:
     return item["st"]["S"] if item and item["pk"]["S"].startswith("MSG#") else None
 
@@ -475,6 +556,7 @@ def run(seed: int, seconds: float, kills: int = KILLS, size: int = BATCH) -> lis
             "each",
             reached=counted >= writes,
         ),
+        *between_rings(seed, KILLS_BETWEEN_RINGS),
     ]
 
 

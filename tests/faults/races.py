@@ -99,12 +99,14 @@ def accepted(vendor: str, call_id: str) -> bytes:
     return json.dumps({"code": 200, "msg": "成功", "data": {"callId": call_id}}).encode()
 
 
-def receipt_event(call: Placed, token: str = "") -> dict[str, Any]:
-    """The event that API Gateway makes of a vendor's push: delivered."""
+def receipt_event(call: Placed, token: str = "", *, delivered: bool = True) -> dict[str, Any]:
+    """The event that API Gateway makes of a vendor's push."""
     if call.vendor == "dxtong":
-        fields = {"code": "2", "msg": "成功", "mobilephone": call.mobile, "talktime": "12", "voiceid": call.call_id}
+        code, text = ("2", "成功") if delivered else ("-6", "無人接聽")
+        fields = {"code": code, "msg": text, "mobilephone": call.mobile, "talktime": "12", "voiceid": call.call_id}
     else:
-        fields = {"callId": call.call_id, "callStatus": "0", "callStatusText": "成功", "callTime": "12"}
+        code, text = ("0", "成功") if delivered else ("1", "失败")
+        fields = {"callId": call.call_id, "callStatus": code, "callStatusText": text, "callTime": "12"}
     return {
         "pathParameters": {"token": call.token or token},
         "headers": {"Content-Type": "application/x-www-form-urlencoded"},
@@ -134,7 +136,7 @@ class Stage:
         vars(accounts)["over"] = over or exchange.over
         log.setLevel("CRITICAL")
         try:
-            for name in ("send", "callback_jumdata", "callback_dxtong", "sweep", "status", "publish"):
+            for name in ("send", "callback_jumdata", "callback_dxtong", "sweep", "status", "cancel", "publish"):
                 self.modules[name] = gateway._load(name)
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
                 yield self

@@ -14,6 +14,7 @@ from moto import mock_aws
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
+from voice_gateway.model.sequence import Ring, Sequence
 from voice_gateway.platform import aws
 from voice_gateway.storage.call_ids import CallId, CallIdChanged
 from voice_gateway.storage.calls_table import CallsTable, calls_table
@@ -82,6 +83,9 @@ def _message(chance: random.Random) -> Message:
         expires_at=NOW + 86400,
         look_at=chance.choice([None, NOW, NOW + 55.5]),
         ttl=int(NOW) + 86400,
+        callees=("8000", "8001"),
+        sequence=chance.choice([None, Sequence((60,))]),
+        past=chance.choice([(), (Ring(1, "8000", "failed", NOW, attempts=("a",)),)]),
     )
 
 
@@ -93,7 +97,9 @@ def _operation(chance: random.Random) -> Operation:
     """One operation of the store with arguments drawn once, so that both tables get the same."""
     message, receipt, at = _message(chance), _receipt(chance), NOW + chance.randrange(200_000)
     seen, state = message, message.state
-    changes = {"state": State.CALLING, "attempt": chance.choice(["a", "b"]), "lease": at, "look_at": at, "error": None}
+    over = {"state": chance.choice([State.CALLING, State.DUE]), "attempt": chance.choice(["a", "b"])}
+    past = chance.choice([(), (Ring(1, "8000", "failed", NOW, attempts=("a",)),)])
+    moved = seen.but(**over, lease=at, look_at=at, error=None, past=past, no_more=chance.random() < 0.2)
     call = CallId("dxtong", chance.choice(["c1", "c2"]))
     quota = Quota("jumdata", "line", "h", chance.choice(["m1", "m2", "m3", "m4"]), chance.choice([1, 3, 3, 3]))
     given = chance.choice([State.ACCEPTED, State.REJECTED, State.RELEASED, State.UNKNOWN])
@@ -101,14 +107,15 @@ def _operation(chance: random.Random) -> Operation:
         lambda store: store.messages.get(message.message_id),
         lambda store: store.messages.put_new(message),
         lambda store: store.messages.put_new(message),
-        lambda store: store.messages.put_released(message),
-        lambda store: store.messages.take_over(seen, changes),
+        lambda store: store.messages.release(message),
+        lambda store: store.messages.advance(seen, moved, receipt),
+        lambda store: store.messages.take_over(seen, moved),
         lambda store: store.messages.fail_over(message, "jumdata", at, at),
         lambda store: store.messages.record_outcome(message, given, {"updated_at": at, "look_at": None}),
         lambda store: store.messages.give_up(seen, at),
         lambda store: store.messages.touch(seen, {"unlinked": 2, "look_at": at}),
         lambda store: store.messages.settle(message.message_id, receipt, "call_id", at),
-        lambda store: store.messages.keep_later(message.message_id, receipt),
+        lambda store: store.messages.keep_later(message.message_id, receipt, 1),
         lambda store: store.call_ids.record_receipt(replace(receipt, number_hash=chance_hash), int(at)),
         lambda store: store.call_ids.mark_waiting(call, at, at - 5),
         lambda store: store.call_ids.link("dxtong", call.call_id, message),

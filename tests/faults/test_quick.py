@@ -5,20 +5,40 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import ablations, boundaries, kinds, model
+from tests.faults import ablations, boundaries, kinds, model, sequences
 from tests.faults.ablations import RULES, Rule
 from tests.faults.boundaries import Tally, attempt, few, mixed, run_one, trace
 from tests.faults.figures import Figure, table
+from tests.faults.sequences import MEETINGS, met_by, the_stream_again
 from tests.faults.world import Behaviour, World, findings
 
 SEED = 20261122
 EVERY = boundaries.behaviours()
-SAMPLE = random.Random(SEED).sample(EVERY, 24)
+SEQUENCES = sequences.behaviours()
+SAMPLE = [*random.Random(SEED).sample(EVERY, 24), *random.Random(SEED).sample(SEQUENCES, 12)]
 
 
 def test_every_behaviour_ends_well_without_a_fault() -> None:
     found = {behaviour.name: findings(run_one(behaviour, {})) for behaviour in EVERY}
     assert not {name: what for name, what in found.items() if what}
+
+
+def test_every_sequence_ends_well_also_when_the_stream_comes_again() -> None:
+    found = {behaviour.name: the_stream_again(behaviour) for behaviour in SEQUENCES}
+    assert not {name: what for name, what in found.items() if what}
+
+
+@pytest.mark.parametrize("other", MEETINGS)
+def test_what_must_not_go_together_does_not(other: str) -> None:
+    tally = Tally()
+    for behaviour in random.Random(f"{SEED} {other}").sample(SEQUENCES, 20):
+        tally.merge(met_by(other, behaviour, SEED, 4))
+    assert not tally.examples
+
+
+def test_a_vendor_away_for_an_hour() -> None:
+    figures = sequences.outage(60, messages=100)
+    assert all(figure.reached for figure in figures), table(figures)
 
 
 @pytest.mark.parametrize("behaviour", SAMPLE, ids=lambda behaviour: behaviour.name)

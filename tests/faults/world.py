@@ -20,6 +20,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from voice_gateway.model.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
 from voice_gateway.model.hours import CHINA
 from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.model.moving_on import escalates_at, with_current_ring
 from voice_gateway.platform import aws
 from voice_gateway.platform.callback_tokens import CallbackKeys, Keyring
 from voice_gateway.platform.observability import Invocation, Record
@@ -27,12 +28,13 @@ from voice_gateway.platform.secrets import Secrets
 from voice_gateway.platform.settings import Settings, VendorSettings
 from voice_gateway.receipts.callbacks import Callbacks
 from voice_gateway.receipts.settling import Settling
+from voice_gateway.results import cancel as cancelling
 from voice_gateway.results import publish
 from voice_gateway.results.publish import Publisher
 from voice_gateway.sending.sender import Sender
 from voice_gateway.storage.calls_table import calls_table
 from voice_gateway.storage.dead_letters import DeadLetters
-from voice_gateway.storage.messages import message_of
+from voice_gateway.storage.messages import Messages, message_of
 from voice_gateway.storage.outbox import Outbox
 from voice_gateway.sweeping.sweep import Sweep
 from voice_gateway.vendors.common.accounts import Account, Accounts
@@ -45,10 +47,19 @@ from tests.faults.kinds import VENDOR, Crash, Faults, Kind
 NOON = datetime.datetime(2027, 1, 15, 12, 0, tzinfo=CHINA).timestamp()
 BEFORE_NINE = datetime.datetime(2027, 1, 15, 8, 58, tzinfo=CHINA).timestamp()
 HOUR, DAY = 3600.0, 86400.0
+SOON = {"expires_at": "2027-01-15T12:25:00+08:00"}
+"""A message of noon that has 25 minutes: where nobody ever takes it, a day of retries shows nothing more."""
 MOBILE = "13800138000"
 ORDERS = {"dxtong": ("dxtong", "jumdata"), "jumdata": ("jumdata", "dxtong")}
 """The order of both vendors, by the first of them; templates are named by it."""
-SECONDS = {"send": 45.0, "callback_dxtong": 25.0, "callback_jumdata": 25.0, "sweep": 60.0, "publish": 30.0}
+SECONDS = {
+    "send": 45.0,
+    "callback_dxtong": 25.0,
+    "callback_jumdata": 25.0,
+    "sweep": 60.0,
+    "publish": 30.0,
+    "cancel": 10.0,
+}
 """Each function's timeout, as template.yaml has it."""
 _KEYS = json.dumps({"keys": {"k1": ""}, "number_key": "n" * 64})
 _SECRETS = {
@@ -113,11 +124,28 @@ class Behaviour:
     """Messages that the number is sent after this one."""
     mended: bool = False
     """Whether a bad request came first under the same id, and comes again."""
+    each: tuple[tuple[str, ...], ...] = ()
+    """The receipts of the first call, of the second and so on, where they differ; the last ones over and over."""
+    pushes: tuple[str, ...] = ()
+    """When the receipts of each call come, where that differs."""
+    cancels: bool = False
+    """Whether the message is called off in the midst of it."""
 
     @property
     def allowed(self) -> int:
-        """How often a phone may ring at the most, for one message."""
+        """How often a phone may ring at the most, for one ring."""
         return 2 if self.over.get("on_unknown") == "redial_once" else 1
+
+    @property
+    def rings(self) -> int:
+        """How many rings a message has at the most."""
+        times = self.over.get("redial", {}).get("times", 0)
+        return (1 + int(times)) * (1 + len(self.over.get("escalate_to", ())))
+
+    def of_call(self, at: int) -> tuple[tuple[str, ...], str]:
+        """The receipts of a call, and when they come."""
+        receipts = self.each[min(at, len(self.each) - 1)] if self.each else self.receipts
+        return receipts, self.pushes[min(at, len(self.pushes) - 1)] if self.pushes else self.push
 
 
 @dataclass
@@ -127,6 +155,8 @@ class Attempt:
     message_id: str
     vendor: str
     at: float
+    mobile: str = MOBILE
+    ring: int = 1
     safe: bool = False
 
 
@@ -156,9 +186,13 @@ class Call:
     rang: bool
     token: str
     receipts: list[Pushed]
+    push: str = "normal"
+    attempt: str | None = None
 
 
 _CODES = {"delivered": {"dxtong": "2", "jumdata": "0"}, "failed": {"dxtong": "-6", "jumdata": "1"}}
+_CODES["failed again"] = {"dxtong": "-4", "jumdata": "1"}
+"""Another failure of the same call: another receipt."""
 _REFUSALS = {
     "dxtong": {"F": 4030, "N": 4051, "T": 0, "C": 4082, "garbage": 7777},
     "jumdata": {"F": 400, "N": 603, "T": 500, "C": 400, "garbage": 999},
@@ -172,6 +206,8 @@ class Vendors:
         self._world = world
         self.behaviour = behaviour
         self.calls: list[Call] = []
+        self.away_until = 0.0
+        """Until then no connection can be made."""
         self._ids = 0
 
     def serve(self, vendor: str, request: HttpRequest) -> HttpReply:
@@ -180,19 +216,20 @@ class Vendors:
         replies = self.behaviour.replies.get(vendor, ("ok",))
         earlier = sum(call.vendor == vendor for call in self.calls)
         reply = replies[min(earlier, len(replies) - 1)]
-        if reply == "not sent":
+        if reply == "not sent" or self._world.now < self.away_until:
             raise NotConnected("refused")
         call = self._note(vendor, request, reply)
-        if call.rang and self.behaviour.push == "early":
+        if call.rang and call.push == "early":
             self.push(call)
-        elif call.rang and self.behaviour.push.startswith("io "):
+        elif call.rang and call.push.startswith("io "):
             faults = self._world.faults
-            faults.before[faults.count + int(self.behaviour.push[3:])] = partial(self.push, call)
+            faults.before[faults.count + int(call.push[3:])] = partial(self.push, call)
         return self._reply(vendor, reply, call)
 
     def _note(self, vendor: str, request: HttpRequest, reply: str) -> Call:
         form = request.form or {}
         self._ids += 1
+        receipts, push = self.behaviour.of_call(sum(call.rang for call in self.calls))
         call = Call(
             vendor,
             asked_for(form),
@@ -201,7 +238,9 @@ class Vendors:
             self._world.now,
             reply in RINGS,
             urlsplit(form.get("notifyUrl", "")).path.split("/")[-1] or RING.static_token("dxtong"),
-            [Pushed(receipt) for receipt in self.behaviour.receipts],
+            [Pushed(receipt) for receipt in receipts],
+            push,
+            getattr(self._world.message(asked_for(form)), "attempt", None),
         )
         self.calls.append(call)
         return call
@@ -235,9 +274,10 @@ class Vendors:
         return [call for call in self.calls if call.rang and self._due(call)]
 
     def _due(self, call: Call) -> bool:
-        push, age = self.behaviour.push, self._world.now - call.at
+        push, age = call.push, self._world.now - call.at
         redialled = len({id(attempt) for attempt in self._world.attempts if attempt.message_id == call.message_id}) > 1
         late = {"redial": redialled or age > HOUR / 2, "hour": age >= HOUR, "day": age >= 25 * HOUR, "never": False}
+        late["next"] = len(self.calls) > self.calls.index(call) + 1 or age > HOUR / 2
         return late.get(push, True)
 
     def push(self, call: Call) -> None:
@@ -268,7 +308,9 @@ def callback_event(call: Call, outcome: str) -> dict[str, Any]:
         body = f"code={code}&msg=x&mobilephone={mobile}&talktime=3&voiceid={call.call_id}"
         headers = {"content-type": "application/x-www-form-urlencoded"}
     else:
-        body = json.dumps({"callId": call.call_id, "callStatus": int(code), "callStatusText": "x", "callTime": 3})
+        again = {"callDesc": "486"} if outcome == "failed again" else {}
+        status = {"callId": call.call_id, "callStatus": int(code), "callStatusText": "x", "callTime": 3}
+        body = json.dumps({**status, **again})
         headers = {"content-type": "application/json"}
     return {"pathParameters": {"token": call.token}, "headers": headers, "body": body}
 
@@ -287,8 +329,12 @@ class World:
         self.vendors = Vendors(self, behaviour)
         self.attempts: list[Attempt] = []
         self.escaped: list[str] = []
-        self.told: list[tuple[memory.Item | None, memory.Item]] = []
-        """Every write of a message, old and new."""
+        self.over: dict[str, Mapping[str, Any]] = {}
+        """What each message asks for, where that differs from the behaviour's."""
+        self.wrong: list[str] = []
+        """What no call may do, seen as it was made."""
+        self.called_off: dict[str, int] = {}
+        """The last ring that a message may have, by what its cancel was answered."""
         behind = {
             "dynamodb": self.table,
             "sqs": self.queues,
@@ -356,7 +402,10 @@ class World:
         return Sweep(self.settings, table, outbox, dead, results, notify, ScriptedAccounts(self), self.clock)
 
     def _new_publish(self, _: str) -> Publisher:
-        return Publisher(aws.Topic("results"), Outbox("outbox"))
+        return Publisher(aws.Topic("results"), aws.Topic("notify"), Outbox("outbox"), self.clock)
+
+    def _new_cancel(self, _: str) -> Messages:
+        return calls_table("calls").messages
 
     def invoke(self, function: str, work: Callable[[Any, Invocation], Any], process: str = "") -> Any:
         """One invocation: what it returns, or what it raised. A crash ends the process."""
@@ -369,7 +418,7 @@ class World:
                 self._processes.pop(process, None)
                 return crash
             except (TryLater, AwsUnavailable) as error:
-                if isinstance(error, AwsUnavailable) and function != "publish":
+                if isinstance(error, AwsUnavailable) and function not in {"publish", "cancel"}:
                     self.escaped.append(f"{function} raised AwsUnavailable: {error}")
                 return error
             except Exception as error:  # noqa: BLE001 -- a finding, told with its run
@@ -381,7 +430,7 @@ class World:
     def request(self, message_id: str) -> dict[str, Any]:
         first = self.behaviour.first
         form = {"template": first, "params": {"a": message_id}}
-        mobile = f"138001380{message_id[1:]:0>2}" if message_id.startswith("n") else MOBILE
+        mobile = f"138001380{message_id[-2:].lstrip('n'):0>2}" if message_id.startswith("n") else MOBILE
         return {"message_id": message_id, "mobile": mobile, **form, **self.behaviour.over}
 
     def send(self, message_id: str = "m1", process: str = "") -> Any:
@@ -404,17 +453,31 @@ class World:
         answer = self.invoke(name, lambda callbacks, means: callbacks.receive(event, means.record))
         return isinstance(answer, dict) and (answer["statusCode"], answer["body"]) == (200, "success")
 
+    def cancel(self, message_id: str = "m1") -> Any:
+        """Calls a message off."""
+        asked = {"message_id": message_id}
+        told = self.invoke("cancel", lambda messages, _: cancelling.cancel(asked, messages, self.clock))
+        if isinstance(told, dict) and told["status"] is not None:
+            self.called_off.setdefault(message_id, told["ring"])
+        self.stream()
+        return told
+
     def pushes(self) -> None:
         """The vendors push what is due."""
         for call in self.vendors.due():
             if any(receipt.open for receipt in call.receipts):
                 self.vendors.push(call)
                 self.stream()
+        self.hand_over()
 
     def sweep(self) -> None:
         """One run of the sweep; then what it, and what failed before, hands to ``send``."""
         self.invoke("sweep", lambda sweep, means: sweep.run(means))
         self.stream()
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """The notify topic hands over what was published to it, and what ``send`` could not take before."""
         for text in self.topics.published.pop("notify", []):
             self._notes.append((text, 0, self.now))
         notes, self._notes = self._notes, []
@@ -427,7 +490,10 @@ class World:
     def notify(self, text: str) -> Any:
         """The notify topic hands a message to ``send``."""
         event = {"Records": [{"Sns": {"Message": text, "MessageId": "sns-1"}}]}
+        message = self.message(json.loads(text)["message_id"])
+        self.faults.retrying = message is not None and message.state is State.RELEASED
         done = self.invoke("send", lambda sender, means: sender.receive(event, None, means))
+        self.faults.retrying = False
         self.stream()
         return done
 
@@ -445,6 +511,11 @@ class World:
                 return
         self._streamed = max(until, self._streamed)
 
+    def stream_again(self) -> None:
+        """Hands every change over once more."""
+        self._streamed = 0
+        self.stream()
+
     def _change(self, at: int) -> dict[str, Any] | None:
         old, new = self.table.changes[at]
         if new is None or not new["pk"]["S"].startswith("MSG#"):
@@ -454,6 +525,24 @@ class World:
 
     # What became of it.
 
+    def begun(self, form: Mapping[str, str], vendor: str) -> Attempt:
+        """A request is about to be made, in the ring that the item says."""
+        message = self.message(asked_for(form))
+        attempt = Attempt(asked_for(form), vendor, self.now, form["mobile"], message.ring if message else 1)
+        self.attempts.append(attempt)
+        return attempt
+
+    def leaves(self, form: Mapping[str, str], attempt: Attempt) -> None:
+        """The request is made: it must be that ring's, as the item is now."""
+        message_id = attempt.message_id
+        message = self.message(message_id)
+        ring, place = (message.ring, message.place) if message else (1, 0)
+        asked = {**self.request(message_id), **self.over.get(message_id, {})}
+        if form["mobile"] != [asked["mobile"], *asked.get("escalate_to", ())][place] or ring != attempt.ring:
+            self.wrong.append(f"WRONG NUMBER {message_id}: not that of ring {ring}")
+        if ring > self.called_off.get(message_id, 99):
+            self.wrong.append(f"CALLED OFF {message_id}: and ring {ring} was made")
+
     def quiet(self) -> bool:
         """Whether nothing will change any more, however often anybody looks."""
         return not (
@@ -461,7 +550,7 @@ class World:
             or self.faults.under_way
             or self._streamed < len(self.table.changes)
             or self.queues.bodies("outbox")
-            or any("look_at" in item for item in self.table.items.values())
+            or any("look_at" in item and item["st"]["S"] not in FINAL for item in self.table.items.values())
             or any(call.rang and any(one.open for one in call.receipts) for call in self.vendors.calls)
         )
 
@@ -512,10 +601,10 @@ class ScriptedAccount(Account):
             if request.path.endswith("/result"):
                 answer: HttpReply = world.faults.io(VENDOR, f"{vendor.name} asked", serve)
                 return answer
-            attempt = Attempt(asked_for(request.form or {}), vendor.name, world.now)
-            world.attempts.append(attempt)
+            form = request.form or {}
+            attempt = world.begun(form, vendor.name)
             try:
-                reply: HttpReply = world.faults.io(VENDOR, vendor.name, serve)
+                reply: HttpReply = world.faults.io(VENDOR, vendor.name, serve, partial(world.leaves, form, attempt))
             except NotConnected:
                 attempt.safe = True
                 raise
@@ -570,6 +659,8 @@ def _step(world: World, step: str) -> None:
 
 
 def _others(world: World) -> None:
+    if world.behaviour.cancels:
+        world.cancel()
     if world.behaviour.mended:
         world.send_bad()
     for number in range(world.behaviour.after):
@@ -589,20 +680,25 @@ _STEPS: dict[str, Callable[[World], object]] = {
 
 _NEXT: Mapping[State | None, frozenset[str]] = {
     None: frozenset({"calling", "rejected", "due", "expired", "released"}),
-    State.DUE: frozenset({"calling", "rejected", "expired", "due"}),
-    State.RELEASED: frozenset({"calling", "rejected", "expired", "due", "delivered", "failed", "released"}),
-    State.CALLING: frozenset({"accepted", "rejected", "released", "unknown", "delivered", "failed", "calling"}),
-    State.UNKNOWN: frozenset({"accepted", "rejected", "delivered", "failed", "calling", "unknown"}),
-    State.ACCEPTED: frozenset({"delivered", "failed", "accepted"}),
+    State.DUE: frozenset({"calling", "rejected", "expired", "due", "cancelled", "delivered"}),
+    State.RELEASED: frozenset(
+        {"calling", "rejected", "expired", "due", "delivered", "failed", "released", "cancelled"}
+    ),
+    State.CALLING: frozenset(
+        {"accepted", "rejected", "released", "unknown", "delivered", "failed", "calling", "due", "cancelled"}
+    ),
+    State.UNKNOWN: frozenset({"accepted", "rejected", "delivered", "failed", "calling", "unknown", "due"}),
+    State.ACCEPTED: frozenset({"delivered", "failed", "accepted", "due"}),
     **{state: frozenset({state.value}) for state in FINAL},
 }
 """The table of docs/protocol.md; a state may stay."""
 _TOLD = {State.ACCEPTED, State.UNKNOWN, *FINAL}
+_PUBLIC = {"due": "deferred", "released": "deferred", "calling": "submitting"}
 
 
 def findings(world: World) -> list[str]:
     """What went wrong in a run, each by its kind first."""
-    found = [f"ESCAPED {text}" for text in world.escaped]
+    found = [f"ESCAPED {text}" for text in world.escaped] + world.wrong
     ids = sorted({message.message_id for message in _messages(world)} | {a.message_id for a in world.attempts})
     for message_id in ids:
         found += _rings(world, message_id)
@@ -616,17 +712,33 @@ def _messages(world: World) -> list[Message]:
 
 def _rings(world: World, message_id: str) -> list[str]:
     found = []
-    perhaps = [attempt for attempt in world.attempts if attempt.message_id == message_id and not attempt.safe]
-    if len(perhaps) > world.behaviour.allowed:
-        found.append(f"DOUBLE {message_id}: {len(perhaps)} calls that may have rung")
+    perhaps = Counter(one.ring for one in world.attempts if one.message_id == message_id and not one.safe)
+    for number, times in perhaps.items():
+        if times > world.behaviour.allowed or number > world.behaviour.rings:
+            found.append(f"DOUBLE {message_id}: {times} calls that may have rung in ring {number}")
     message = world.message(message_id)
-    rang = [call for call in world.vendors.calls if call.message_id == message_id and call.rang]
-    state = message.state if message else None
-    if state in {State.ACCEPTED, State.DELIVERED, State.FAILED} and not rang:
-        found.append(f"WRONG {message_id}: {state}, and nobody was rung")
-    if rang and state in {State.REJECTED, State.EXPIRED, State.RELEASED, State.DUE, None}:
-        found.append(f"WRONG {message_id}: {state}, and the phone rang")
+    rang = Counter(call.mobile[-4:] for call in world.vendors.calls if call.message_id == message_id and call.rang)
+    if message is None:
+        return found + [f"WRONG {message_id}: it is nowhere, and the phone rang"] * bool(rang)
+    rings = with_current_ring(message)
+    if [ring.ring for ring in rings] != list(range(1, len(rings) + 1)):
+        found.append(f"WRONG {message_id}: its rings are {[ring.ring for ring in rings]}")
+    taken = {ring.callee for ring in rings if ring.status in _RUNG} - set(rang)
+    found += [f"WRONG {message_id}: {callee} was accepted, and nobody was rung" for callee in taken]
+    by_call_id = {call.call_id: call for call in world.vendors.calls if call.message_id == message_id}
+    for ring in rings:
+        call = by_call_id.get(ring.call_id or "")
+        if call and call.attempt not in ring.attempts:
+            found.append(f"MISATTRIBUTED {message_id}: ring {ring.ring} has the call id of another ring")
+    for callee, times in rang.items():
+        shown = sum(1 + ring.redials for ring in rings if ring.callee == callee and ring.status in _MAY_HAVE_RUNG)
+        if times > shown:
+            found.append(f"WRONG {message_id}: {message.state}, {callee} rang {times} times, and {shown} are shown")
     return found
+
+
+_RUNG = {"accepted", "delivered", "failed"}
+_MAY_HAVE_RUNG = _RUNG | {"unknown", "submitting"}
 
 
 def _receipts(world: World) -> list[str]:
@@ -656,19 +768,22 @@ def where(world: World, call: Call, receipt: Pushed) -> str:
         return ""
     if mismatched and ("message" in point or "waiting" in point):
         return "kept, mismatched"
-    if "message" not in point and "waiting" in point and _beyond(message, receipt):
+    if "message" not in point and "waiting" in point and _beyond(message, call, receipt):
         return "waits"
     return ""
 
 
-def _beyond(message: Message | None, receipt: Pushed) -> bool:
+def _beyond(message: Message | None, call: Call, receipt: Pushed) -> bool:
     """Whether a waiting receipt is none that can be linked by its number.
 
-    It came more than an hour after the call, or the message has a result, or a call id, of the other ring.
+    It came more than an hour after the call, or the message has a result, or a call id, of the other call; or the
+    message ended, by another ring, before this one's receipt could be linked.
     """
-    if message is None or message.state is not State.UNKNOWN:
-        return bool(message and message.redials)
-    return receipt.at > (message.redialled_at or message.called_at or 0.0) + HOUR - 120
+    if message is None:
+        return False
+    rings = [ring for ring in with_current_ring(message) if ring.callee == call.mobile[-4:]]
+    late = any(receipt.at > (ring.redialled_at or ring.at) + HOUR - 120 for ring in rings)
+    return late or any(ring.redials for ring in rings)
 
 
 def _transitions(world: World) -> list[str]:
@@ -689,9 +804,13 @@ def _published(world: World) -> list[str]:
     waiting = world.queues.bodies("outbox")
     found = []
     for old, new in world.table.changes:
-        if new is None or not new["pk"]["S"].startswith("MSG#") or (old and old["st"] == new["st"]):
+        if new is None or not new["pk"]["S"].startswith("MSG#"):
             continue
         name, state = new["pk"]["S"].removeprefix("MSG#"), new["st"]["S"]
+        if new.get("past") != (old or {}).get("past") and not told[name, _PUBLIC.get(state, state)]:
+            found.append(f"UNPUBLISHED {name}: the end of a ring")
+        if old and old["st"] == new["st"]:
+            continue
         if State(state) in _TOLD and not told[name, state] and not any('"result"' in body for body in waiting):
             found.append(f"UNPUBLISHED {name}: {state}")
     return found
@@ -702,8 +821,8 @@ def _caps(world: World) -> list[str]:
     cap = world.settings.vendor("jumdata").daily_cap
     asked = [attempt for attempt in world.attempts if attempt.vendor == "jumdata" and attempt.message_id[0] != "n"]
     for one in asked if cap else []:
-        day = [attempt for attempt in asked if one.at <= attempt.at < one.at + DAY]
-        if len({attempt.message_id for attempt in day}) > cap or sum(not attempt.safe for attempt in day) > cap:
+        day = [each for each in asked if each.mobile == one.mobile and one.at <= each.at < one.at + DAY]
+        if len({(each.message_id, each.ring) for each in day}) > cap or sum(not each.safe for each in day) > cap:
             return [f"CAP {len(day)} requests of a number in 24 hours"]
     return []
 
@@ -715,5 +834,6 @@ def _stuck(world: World) -> list[str]:
         for message in _messages(world)
         if (message.state is State.CALLING and (message.lease or 0) < world.now - 120)
         or (message.state in {State.DUE, State.RELEASED} and (message.expires_at or 0) < world.now - 300)
+        or (escalates_at(message) or world.now) < world.now - 500
     ]
     return found + [f"STUCK in the outbox: {body[:60]}" for body in world.queues.bodies("outbox")[:1]]

@@ -19,6 +19,7 @@ ROLL_BACK = {
     "Send": {"SendErrorsAlarm"},
     **{f"Callback{title}": {f"Callback{title}ErrorsAlarm", f"{title}NotKeptAlarm"} for title in TITLES.values()},
     "Status": {"StatusErrorsAlarm"},
+    "Cancel": {"CancelErrorsAlarm"},
     "Publish": {"PublishErrorsAlarm", "PublishAgeAlarm"},
     "Sweep": {"SweepErrorsAlarm", "SweepPartFailedAlarm"},
     "BalanceCheck": {"BalanceCheckErrorsAlarm"},

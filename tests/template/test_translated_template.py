@@ -43,12 +43,13 @@ GRANTS: dict[str, dict[str, set[str]]] = {
     },
     **{f"Callback{title}": callback_grants(name) for name, title in TITLES.items()},
     "Status": {"dynamodb:GetItem": {TABLE}},
+    "Cancel": {"dynamodb:GetItem": {TABLE}, "dynamodb:UpdateItem": {TABLE}},
     "Publish": {
         "dynamodb:DescribeStream": {"CallsTable.StreamArn"},
         "dynamodb:GetRecords": {"CallsTable.StreamArn"},
         "dynamodb:GetShardIterator": {"CallsTable.StreamArn"},
         "dynamodb:ListStreams": {"CallsTable.StreamArn"},
-        "sns:Publish": {"ResultsTopic"},
+        "sns:Publish": {"NotifyTopic", "ResultsTopic"},
         "sqs:SendMessage": {OUTBOX, DEAD_LETTERS},
     },
     "Sweep": {

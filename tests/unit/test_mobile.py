@@ -7,6 +7,8 @@ from voice_gateway.sending.reading import InvalidRequest
 
 pytestmark = pytest.mark.disable_socket
 
+NOW = 1800000000.0
+
 PASTED = {
     "isolates around it": ("\u206813800138003\u2069", "13800138003"),
     "embedding around it": ("\u202a13800138002\u202c", "13800138002"),
@@ -57,8 +59,8 @@ def test_the_categories_are_what_counts_not_a_list() -> None:
 
 @pytest.mark.parametrize(("pasted", "number"), PASTED.values(), ids=PASTED)
 def test_a_number_is_read_as_people_paste_it(pasted: str, number: str) -> None:
-    request = reading.read({"mobile": pasted, "content": "x"}, "m1")
-    plain = reading.read({"mobile": number, "content": "x"}, "m1")
+    request = reading.read({"mobile": pasted, "content": "x"}, "m1", NOW)
+    plain = reading.read({"mobile": number, "content": "x"}, "m1", NOW)
     assert request.mobile == number
     assert request.fingerprint == plain.fingerprint
 
@@ -74,7 +76,7 @@ def test_a_number_is_masked_as_it_is_read(pasted: str, number: str) -> None:
 @pytest.mark.parametrize(("given", "named"), ODD.items())
 def test_the_error_names_what_is_in_the_way_and_shows_no_number(given: str, named: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        reading.read({"mobile": given, "content": "x"}, "m1")
+        reading.read({"mobile": given, "content": "x"}, "m1", NOW)
     assert caught.value.fault.code == "invalid_mobile"
     assert caught.value.fault.message.endswith(f"; {named} is in the way")
     assert "1380013" not in caught.value.fault.message
@@ -82,13 +84,13 @@ def test_the_error_names_what_is_in_the_way_and_shows_no_number(given: str, name
 
 @pytest.mark.parametrize("number", [13800138008, 8613800138008])
 def test_a_number_may_be_an_integer(number: int) -> None:
-    assert reading.read({"mobile": number, "content": "x"}, "m1").mobile == "13800138008"
+    assert reading.read({"mobile": number, "content": "x"}, "m1", NOW).mobile == "13800138008"
 
 
 @pytest.mark.parametrize("number", [-13800138008, 13800138008.0, 1380013800, True, 10**400])
 def test_any_other_number_is_none(number: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        reading.read({"mobile": number, "content": "x"}, "m1")
+        reading.read({"mobile": number, "content": "x"}, "m1", NOW)
     assert caught.value.fault.code == "invalid_mobile"
 
 
@@ -98,7 +100,7 @@ def test_any_other_number_is_none(number: object) -> None:
 def test_a_number_in_a_name_is_masked_before_the_name_is_cut(name: str) -> None:
     for raw in ({name: 1}, {"template": "t", "params": {name: 1.5}}):
         with pytest.raises(InvalidRequest) as caught:
-            reading.read({"mobile": "13800138001", **raw}, "m1")
+            reading.read({"mobile": "13800138001", **raw}, "m1", NOW)
         assert "138" not in caught.value.fault.message
 
 

@@ -14,6 +14,8 @@ from voice_gateway.sending.reading import InvalidRequest
 
 pytestmark = pytest.mark.disable_socket
 
+NOW = 1800000000.0
+"""2027-01-15T08:00:00Z."""
 MOBILE = "13800138000"
 CATALOGUE: dict[str, Any] = {
     "mobile": MOBILE,
@@ -30,17 +32,22 @@ FULL: dict[str, Any] = {
     "play_times": 2,
     "notify_data": "{}",
     "on_unknown": "redial_once",
+    "redial": {"times": 2, "after_seconds": [60, 120], "reasons": ["no_answer", "busy"]},
+    "escalate_to": ["13800138001", "138 0013 8002"],
+    "escalate_after_seconds": 30,
+    "not_before": "2026-11-22T10:04:02+08:00",
+    "hours": "22:00-06:00",
     "expires_at": "2026-11-22T11:04:02+08:00",
 }
 
 
 def read(**request: Any) -> Request:
-    return reading.read(request, "fallback")
+    return reading.read(request, "fallback", NOW)
 
 
 def faults(raw: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        reading.read(raw, "fallback")
+        reading.read(raw, "fallback", NOW)
     return caught.value
 
 
@@ -372,7 +379,7 @@ def test_a_good_request_can_be_written_as_utf8() -> None:
     """The name of a value counts like the value: it is stored with the message."""
     raw = {**CATALOGUE, "params": {HALF: "9633"}}
     try:
-        request = reading.read(raw, "fallback")
+        request = reading.read(raw, "fallback", NOW)
     except InvalidRequest:
         return
     assert request.to_json().encode()
@@ -441,11 +448,11 @@ json_values = st.recursive(
 )
 def test_any_object_is_a_request_or_a_list_of_faults(raw: dict[str, Any]) -> None:
     try:
-        request = reading.read({**TEXT, **raw}, "fallback")
+        request = reading.read({**TEXT, **raw}, "fallback", NOW)
     except InvalidRequest:
         return
     kept = json.loads(request.to_json())
-    assert reading.read(kept, "another") == dataclasses.replace(request, dry_run=False)
+    assert reading.read(kept, "another", NOW) == dataclasses.replace(request, dry_run=False)
 
 
 # -- the fingerprint
@@ -523,6 +530,6 @@ def test_what_is_kept_is_read_as_the_same_again(form: dict[str, Any]) -> None:
     extras = {name: value for name, value in FULL.items() if name != "vendor"}
     for request in (read(**form, message_id="order-9633", **extras), read(**form), read(**form, notify_data="")):
         kept = json.loads(request.to_json())
-        again = reading.read(kept, "another")
+        again = reading.read(kept, "another", NOW)
         assert again == request
         assert again.fingerprint == request.fingerprint

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from voice_gateway.model.request import OnUnknown
+from voice_gateway.model.sequence import Ring, Sequence
 
 LEASE_SECONDS = 55.0
 """How long a sender holds a message. Longer than ``send`` can run: when a lease is over, its holder has ended."""
@@ -14,9 +15,9 @@ class State(StrEnum):
     """What the calls table holds of a message; the transitions are in docs/protocol.md."""
 
     DUE = "due"
-    """Kept until a vendor's hours begin."""
+    """Kept until its time: an opening, ``not_before``, or the next ring of its sequence."""
     RELEASED = "released"
-    """Provably not rung; whoever hands the message over again may ring."""
+    """Provably not rung; whoever hands the message over again may ring, and ``sweep`` does."""
     CALLING = "calling"
     """One sender holds a lease and is ringing."""
     ACCEPTED = "accepted"
@@ -28,12 +29,18 @@ class State(StrEnum):
     FAILED = "failed"
     """Tried by the vendor without success."""
     REJECTED = "rejected"
-    """Never rung: refused."""
+    """Refused."""
     EXPIRED = "expired"
-    """Never rung: its time ran out."""
+    """Its time ran out before a ring could bring it to an end."""
+    CANCELLED = "cancelled"
+    """Called off by its caller while no ring was under way."""
 
 
-FINAL = frozenset({State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED})
+FINAL = frozenset({State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED})
+UNDER_WAY = frozenset({State.CALLING, State.ACCEPTED, State.UNKNOWN})
+"""A ring was begun, and its result is not known yet."""
+DEFERRED = frozenset({State.DUE, State.RELEASED})
+"""Kept for later: ``sweep`` hands it over when its time comes."""
 
 PUBLIC_STATUS = {State.DUE: "deferred", State.RELEASED: "deferred", State.CALLING: "submitting"}
 """Where a result's ``status`` differs from the state (docs/using.md)."""
@@ -48,6 +55,11 @@ class Message:
     as canonical JSON; the first one stands. After a redial ``called_at`` still is the time of the first call, which
     ``earlier_vendor`` made. ``asked`` is when ``sweep`` handed an unknown message over for a redial, or counted an
     accepted one as unanswered. ``unlinked`` counts receipts for its number whose message could not be told.
+
+    ``callees`` are the last four digits of the numbers to ring in turn, ``place`` is whose turn it is, and ``again``
+    how often that one was rung again. ``ring`` counts the rings begun; ``past`` are those that are over or left behind.
+    Vendor, call id, attempt, reason, receipt and error are the last ring's; ``first_attempt`` is that of its first
+    call, after a redial. ``no_more``: its caller called off what follows. ``retries``: how often this ring was put off.
     """
 
     message_id: str
@@ -78,7 +90,26 @@ class Message:
     asked: int = 0
     look_at: float | None = None
     ttl: int | None = None
+    callees: tuple[str, ...] = ()
+    sequence: Sequence | None = None
+    ring: int = 0
+    place: int = 0
+    again: int = 0
+    past: tuple[Ring, ...] = ()
+    first_attempt: str | None = None
+    no_more: bool = False
+    retries: int = 0
     dry_run: bool = False
+
+    @property
+    def callee(self) -> str | None:
+        """The last four digits of the number whose turn it is."""
+        return self.callees[self.place] if self.place < len(self.callees) else None
+
+    @property
+    def attempts(self) -> tuple[str, ...]:
+        """The attempts of the ring's calls: two after a redial."""
+        return tuple(attempt for attempt in (self.first_attempt, self.attempt) if attempt)
 
     def but(self, **changes: Any) -> "Message":
         return replace(self, **changes)

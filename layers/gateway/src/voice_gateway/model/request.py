@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from voice_gateway.model.hours import Window
+from voice_gateway.model.sequence import ESCALATE_AFTER_SECONDS, REDIAL_AFTER_SECONDS, REDIAL_REASONS, Sequence
+
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}", re.ASCII)
 _TEMPLATE_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 TEMPLATE_NAME_RULE = "1-64 of a-z, 0-9, _ and -"
@@ -43,10 +46,33 @@ OnUnknown = Literal["stop", "redial_once"]
 
 
 @dataclass(frozen=True)
+class Redial:
+    """Ring the same number again: ``times`` at the most; defaults are not filled in.
+
+    ``after_seconds`` is one for all, or one for each time. ``reasons`` are those of receipts.
+    """
+
+    times: int
+    after_seconds: int | tuple[int, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """The seconds before each of the times."""
+        given = self.after_seconds or REDIAL_AFTER_SECONDS
+        return given if isinstance(given, tuple) else (given,) * self.times
+
+    def as_dict(self) -> dict[str, Any]:
+        after = list(self.after_seconds) if isinstance(self.after_seconds, tuple) else self.after_seconds
+        fields = {"times": self.times, "after_seconds": after, "reasons": self.reasons and list(self.reasons)}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Request:
     """What a caller asks for (docs/using.md), checked and normalised; defaults are not filled in.
 
-    ``as_given`` is the object that was read.
+    ``hours`` is the callee's window as text and as such. ``as_given`` is the object that was read.
     """
 
     message_id: str
@@ -56,6 +82,11 @@ class Request:
     play_times: int | None = None
     notify_data: str | None = field(default=None, repr=False)
     on_unknown: OnUnknown | None = None
+    redial: Redial | None = None
+    escalate_to: tuple[str, ...] = field(default=(), repr=False)
+    escalate_after_seconds: int | None = None
+    not_before: datetime.datetime | None = None
+    hours: tuple[str, Window] | None = None
     expires_at: datetime.datetime | None = None
     dry_run: bool = False
     as_given: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -64,6 +95,22 @@ class Request:
     def callee(self) -> str:
         """The last four digits: what a log line may show of the number."""
         return self.mobile[-4:]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers to ring, one after the other."""
+        return (self.mobile, *self.escalate_to)
+
+    @property
+    def sequence(self) -> Sequence | None:
+        """What is asked for beyond one ring, defaults filled in; None if nothing is."""
+        if self.redial is None and not self.escalate_to:
+            return None
+        return Sequence(
+            self.redial.after if self.redial else (),
+            (self.redial and self.redial.reasons) or REDIAL_REASONS,
+            self.escalate_after_seconds or ESCALATE_AFTER_SECONDS,
+        )
 
     @property
     def template(self) -> str | None:
@@ -103,9 +150,22 @@ class Request:
             "play_times": self.play_times,
             "notify_data": self.notify_data,
             "on_unknown": self.on_unknown,
+            "redial": self.redial and self.redial.as_dict(),
+            "escalate_to": list(self.escalate_to) or None,
+            "escalate_after_seconds": self.escalate_after_seconds,
+            "not_before": self.not_before and self.not_before.isoformat(),
+            "hours": self.hours and self.hours[0],
             "expires_at": self.expires_at and self.expires_at.isoformat(),
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def to_publish(stored: str) -> str:
+    """A stored request as the notify topic takes it.
+
+    Escaped, because a topic refuses some characters: a changed text would be another request.
+    """
+    return json.dumps(json.loads(stored))
 
 
 def valid_message_id(raw: Any) -> str | None:

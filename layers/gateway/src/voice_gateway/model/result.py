@@ -5,14 +5,19 @@ import json
 from typing import Any
 
 from voice_gateway.model.faults import Fault
-from voice_gateway.model.message import PUBLIC_STATUS, Message, State
+from voice_gateway.model.message import DEFERRED, PUBLIC_STATUS, Message, State
+from voice_gateway.model.moving_on import escalates_at, with_current_ring
 from voice_gateway.model.request import valid_template_name
+from voice_gateway.model.sequence import Ring
 
 Result = dict[str, Any]
+
+_SAID = frozenset({State.DELIVERED, State.FAILED})
 
 
 def result(message: Message, *, replayed: bool = False) -> Result:
     """The result of a stored message, or of the one that a ``dry_run`` would have stored."""
+    rings = with_current_ring(message)
     return {
         "message_id": message.message_id,
         "status": PUBLIC_STATUS.get(message.state, str(message.state)),
@@ -22,16 +27,42 @@ def result(message: Message, *, replayed: bool = False) -> Result:
         "reason": message.reason,
         "error": message.error,
         "receipt": message.receipt,
-        "later_receipts": max(0, len(message.receipts) - 1),
+        "later_receipts": max(0, len(message.receipts) - max(1, sum(ring.status in _SAID for ring in rings))),
         "unlinked_receipts": message.unlinked,
         "redials": message.redials,
-        "deferred_until": rfc3339(message.deferred_until) if message.state is State.DUE else None,
+        "deferred_until": rfc3339(message.deferred_until) if message.state in DEFERRED else None,
+        "ring": message.ring,
+        "rings": [_ring(ring) for ring in rings],
+        "next": _next(message),
         "dry_run": message.dry_run,
         "replayed": replayed,
         "notify_data": message.notify_data,
         "template": message.template,
         "updated_at": rfc3339(message.updated_at),
     }
+
+
+def _ring(ring: Ring) -> dict[str, Any]:
+    return {
+        "ring": ring.ring,
+        "callee": ring.callee,
+        "vendor": ring.vendor,
+        "call_id": ring.call_id,
+        "status": ring.status,
+        "reason": ring.reason,
+        "error": ring.error,
+        "at": rfc3339(ring.at),
+    }
+
+
+def _next(message: Message) -> dict[str, Any] | None:
+    """The ring that comes next, if nothing comes before it; while one is under way, the next number's."""
+    if message.state in DEFERRED:
+        return {"ring": len(message.past) + 1, "callee": message.callee, "at": rfc3339(message.deferred_until)}
+    at = escalates_at(message)
+    if at is None:
+        return None
+    return {"ring": message.ring + 1, "callee": message.callees[message.place + 1], "at": rfc3339(at)}
 
 
 def to_json(message: Message) -> str:
@@ -61,14 +92,14 @@ def attributes(result: Result) -> dict[str, dict[str, str]]:
         name: {"DataType": "String", "StringValue": result[name]}
         for name in ("status", "vendor", "template")
         if result[name] is not None and (name != "template" or valid_template_name(result[name]))
-    }
+    } | {"ring": {"DataType": "Number", "StringValue": str(result.get("ring", 0))}}
 
 
-def log_fields(result: Result) -> dict[str, str | None]:
+def log_fields(result: Result) -> dict[str, str | int | None]:
     """What a log line shows of a result."""
     error = result["error"] or {}
     shown = {name: result[name] for name in ("message_id", "status", "vendor", "call_id", "reason", "linked_by")}
-    return shown | {"error": error.get("code"), "vendor_code": error.get("vendor_code")}
+    return shown | {"ring": result["ring"] or None, "error": error.get("code"), "vendor_code": error.get("vendor_code")}
 
 
 def rfc3339(epoch: float | None) -> str | None:

@@ -5,7 +5,6 @@ further vendor needs no line here. A function that does not need a setting need 
 raises :class:`SettingsError`, which names the variable and the rule.
 """
 
-import datetime
 import os
 import re
 from collections.abc import Mapping
@@ -13,11 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from voice_gateway.model.errors import SettingsError
-from voice_gateway.model.hours import Window
+from voice_gateway.model.hours import Window, read_window
 
 _A_DAY = 86400
 _WRITES_SECONDS = 10.0
-_HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
 
 # What an address may be, as a grammar and not as a parser's opinion: where two parsers read one text differently, the
 # one that checks and the one that connects part ways. template.yaml has the same text; tests/template holds them equal.
@@ -190,13 +188,11 @@ class Settings:
 
 
 def window(name: str, value: str) -> Window:
-    """Reads ``HH:MM-HH:MM``. Raises SettingsError."""
-    match = _HOURS.fullmatch(value)
-    if match:
-        opens, closes = (datetime.timedelta(hours=int(match[at]), minutes=int(match[at + 1])) for at in (1, 3))
-        if opens < closes <= datetime.timedelta(days=1):
-            return Window(opens, closes)
-    raise SettingsError(name, "must be HH:MM-HH:MM, the first before the second, 24:00 at the latest")
+    """A vendor's hours, ``HH:MM-HH:MM``. Raises SettingsError."""
+    found = read_window(value)
+    if found is None or found.opens >= found.closes:
+        raise SettingsError(name, "must be HH:MM-HH:MM, the first before the second, 24:00 at the latest")
+    return found
 
 
 def web_address(name: str, value: str) -> str:

@@ -103,11 +103,12 @@ class Callbacks:
             if not to_table:
                 raise AwsUnavailable("dynamodb: it failed for this push before")
             if token is not None:
-                settled = self._settling.of_message(token.message_id, receipt, "token", now)
+                settled = self._settling.of_message(token.message_id, receipt, "token", now, token.attempt)
             else:
                 settled = self._settling.of_call_id(receipt, ttl, now, now)
         except AwsUnavailable:
-            self._outbox.keep_receipt(receipt, token.message_id if token else None, ttl, now)
+            message_id, attempt = (token.message_id, token.attempt) if token else (None, None)
+            self._outbox.keep_receipt(receipt, message_id, attempt, ttl, now)
             record.note(receipt="outbox")
             record.count("ReceiptOutbox")
             return False

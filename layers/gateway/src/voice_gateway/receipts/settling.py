@@ -7,7 +7,8 @@ what the other two could not write). The first receipt stands.
 from enum import StrEnum
 
 from voice_gateway.model.errors import AwsUnavailable
-from voice_gateway.model.message import Message, State
+from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.model.moving_on import after_receipt, at_ring
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.observability import log
 from voice_gateway.storage.call_ids import CallId, CallIdChanged, CallIds
@@ -38,13 +39,38 @@ class Settling:
         self._call_ids = call_ids
         self._dead_letters = dead_letters
 
-    def of_message(self, message_id: str, receipt: Receipt, linked_by: str, now: float) -> Settled:
-        """A receipt whose message is known."""
+    def of_message(
+        self, message_id: str, receipt: Receipt, linked_by: str, now: float, attempt: str | None = None
+    ) -> Settled:
+        """A receipt whose message is known, for the call of that ``attempt``."""
         try:
             self._messages.settle(message_id, receipt, linked_by, now)
         except MessageChanged as changed:
-            return self._beside(message_id, changed.message, receipt)
+            seen = changed.message
+            if seen is None or (seen.sequence is None and seen.first_attempt is None):
+                return self._beside(message_id, seen, receipt)
+            return self._as_it_is(seen, receipt, attempt, linked_by, now)
         return Settled.SETTLED
+
+    def _as_it_is(self, seen: Message, receipt: Receipt, attempt: str | None, linked_by: str, now: float) -> Settled:
+        """What it means depends on the message, which is looked at again if it changed meanwhile."""
+        for _ in range(_TRIES):
+            if seen.state in FINAL or receipt.text in seen.receipts:
+                break
+            moved = after_receipt(seen, receipt, attempt, linked_by, now)
+            if moved is None:
+                break
+            try:
+                self._messages.advance(seen, moved, receipt)
+            except MessageChanged as changed:
+                if changed.message is None:
+                    return self._beside(seen.message_id, None, receipt)
+                seen = changed.message
+            else:
+                return Settled.SETTLED if seen.state is not moved.state else Settled.LATER
+        else:
+            raise AwsUnavailable("the message is being changed by others")
+        return self._beside(seen.message_id, seen, receipt)
 
     def of_call_id(self, receipt: Receipt, ttl: int, now: float, came_at: float) -> Settled:
         """A receipt that names its call id: written there first, then applied, or marked as waiting.
@@ -78,10 +104,10 @@ class Settling:
                 extra={"message_id": call.message, "vendor": call.vendor, "call_id": call.call_id},
             )
             return Settled.MISMATCH
-        settled = self.of_message(call.message, fitting[0], linked_by, now)
+        settled = self.of_message(call.message, fitting[0], linked_by, now, call.attempt)
         for other in [only] if only else fitting[1:]:
             if other != fitting[0]:
-                settled = self.of_message(call.message, other, linked_by, now)
+                settled = self.of_message(call.message, other, linked_by, now, call.attempt)
         return settled
 
     def link(self, message: Message, vendor: str, call_id: str, now: float) -> Message | None:
@@ -100,9 +126,11 @@ class Settling:
         return self._messages.get(message.message_id)
 
     def _linked_by_own_id(self, call: CallId, receipt: Receipt, message_id: str) -> CallId:
-        """Links by the message id that the vendor echoed, if it rang that message, and the number is the same."""
+        """Links by the message id that the vendor echoed, if it rang that message, in this ring or another."""
         message = self._messages.get(message_id)
-        if message is None or not _may_belong(call, receipt, message):
+        views = [message, *(at_ring(message, ring) for ring in reversed(message.past))] if message else []
+        message = next((view for view in views if _may_belong(call, receipt, view)), None)
+        if message is None:
             # Without the id: it is the vendor's text, and may be a number.
             log.warning(
                 "a receipt echoes an id that is not its message's",
@@ -123,12 +151,14 @@ class Settling:
         if receipt.text in message.receipts:
             return Settled.DUPLICATE
         try:
-            self._messages.keep_later(message_id, receipt)
+            self._messages.keep_later(message_id, receipt, len(message.past))
         except MessageChanged:
             log.warning("no room for another receipt", extra={"message_id": message_id})
         return Settled.LATER
 
 
+_TRIES = 8
+"""How often a receipt is tried on a message that others change at the same time."""
 _RANG = frozenset({State.CALLING, State.UNKNOWN, State.ACCEPTED, State.DELIVERED, State.FAILED})
 
 

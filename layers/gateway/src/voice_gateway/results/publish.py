@@ -5,10 +5,13 @@ Only if that fails too it is reported to Lambda, which hands it over again.
 """
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.model.request import to_publish
 from voice_gateway.model.result import Result, attributes, log_fields, published
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import Record, emit, log
@@ -17,14 +20,20 @@ from voice_gateway.storage.outbox import Outbox
 
 _TOLD = FINAL | {State.ACCEPTED, State.UNKNOWN}
 """States that are published; the others are intermediate."""
+_CLOCKS_APART = 5.0
+"""Seconds by which another function's clock may be ahead of this one's."""
 
 
 class Publisher:
-    """Publishes results."""
+    """Publishes results, and hands a sequence's next ring over at once, where its time has come with the change."""
 
-    def __init__(self, results: aws.Topic, outbox: Outbox) -> None:
+    def __init__(
+        self, results: aws.Topic, notify: aws.Topic, outbox: Outbox, clock: Callable[[], float] = time.time
+    ) -> None:
         self._results = results
+        self._notify = notify
         self._outbox = outbox
+        self._clock = clock
 
     def publish(self, event: dict[str, Any], record: Record) -> dict[str, Any]:
         """Handles a batch of stream records; returns those that must be handed over again.
@@ -50,8 +59,8 @@ class Publisher:
         new, old = change.get("NewImage"), change.get("OldImage")
         if new is None or not new["pk"]["S"].startswith("MSG#"):
             return
-        message = message_of(new)
-        if message.state not in _TOLD or (old is not None and _told_already(message_of(old), message)):
+        message, before = message_of(new), message_of(old) if old is not None else None
+        if not _is_news(before, message):
             return
         result = published(message)
         # One message a line, so that it is found by its id: the first in the invocation's own, each further in another.
@@ -60,6 +69,8 @@ class Publisher:
         line.count("Published", 0)
         try:
             self._tell(message, result, line)
+            if message.state is State.DUE and (message.deferred_until or 0) <= self._clock() + _CLOCKS_APART:
+                self._next_ring(message, line)
         finally:
             if line is not record:
                 emit("publish", line)
@@ -73,7 +84,23 @@ class Publisher:
         except AwsUnavailable:
             self._outbox.keep_result(result)
 
+    def _next_ring(self, message: Message, line: Record) -> None:
+        """Hands it to ``send``, which decides, as for any message that is due. If this fails, ``sweep`` does it."""
+        try:
+            self._notify.publish(to_publish(message.request))
+            line.count("NextRing")
+        except AwsUnavailable as error:
+            log.warning(
+                "the next ring waits for the sweep", extra={"message_id": message.message_id, "why": str(error)}
+            )
 
-def _told_already(old: Message, new: Message) -> bool:
-    """Whether the change is none of state. A refused request may take the place of another, which is news as well."""
-    return old.state is new.state and not (new.state is State.REJECTED and old.attempt != new.attempt)
+
+def _is_news(old: Message | None, new: Message) -> bool:
+    """Whether callers must learn of a change: a state that is told, or the end of a ring."""
+    if old is not None and new.past != old.past:
+        return True
+    if new.state not in _TOLD:
+        return old is None and bool(new.past)
+    # A refused request may take the place of another, which is news as well.
+    refused_anew = old is not None and new.state is State.REJECTED and old.attempt != new.attempt
+    return old is None or old.state is not new.state or refused_anew

@@ -8,23 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import LEASE_SECONDS, Message, State
+from voice_gateway.model.moving_on import after_ring
+from voice_gateway.model.request import Request
 from voice_gateway.platform.observability import Invocation
 from voice_gateway.platform.settings import Settings
-from voice_gateway.sending.planning import NothingRung, Plan, Planner, expired
+from voice_gateway.sending.planning import NothingRung, Plan, Planner
 from voice_gateway.sending.routing import Carrier
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.messages import MessageChanged
-
-_MOVED = (
-    *("state", "attempt", "lease", "look_at", "vendor", "called_at", "error", "deferred_until"),
-    *("redials", "earlier_vendor", "redialled_at", "asked", "request", "updated_at"),
-)
-"""What taking a stored message over changes."""
 
 REDIAL_MARK_SECONDS = 600
 """For how long ``sweep``'s mark lets ``send`` redial: longer than the retries of the topic and of Lambda take."""
@@ -59,28 +54,48 @@ class Claims:
         self._planner = planner
         self._clock = clock
 
-    def claim(self, plan: Plan, invocation: Invocation) -> Claim:
+    def claim(self, request: Request, invocation: Invocation) -> Claim:
         """Puts the message as planned if there is none; otherwise the stored message decides."""
+        draft = self._planner.draft(request, self._clock())
+        plan: Plan | None = None
         for _ in range(3):
-            self._time_left(plan, plan.message, invocation)
-            planned = _as_planned(plan, self._clock())
-            if planned.dry_run:
-                return Claim(planned)
-            try:
-                with _nothing_rung(planned, claimed=True):
-                    self._messages.put_new(planned)
-            except MessageChanged as changed:
-                seen = changed.message
+            seen = self._looked_up(request, draft)
+            if seen is None:
+                plan = plan or self._planned(request, draft)
+                self._time_left(plan, draft, invocation)
+                planned = _as_planned(plan, plan.message, self._clock())
+                if planned.dry_run:
+                    return Claim(planned)
+                seen = self._put(planned)
                 if seen is None:
-                    continue
-                if not _own_write(seen, planned):
-                    try:
-                        return self._claim_stored(seen, plan, planned, invocation)
-                    except MessageChanged:
-                        continue  # somebody else was quicker: look again
-            self._renew(plan, planned)
-            return Claim(planned, plan.carriers)
-        raise NothingRung(plan.message, "the message is being changed by others")
+                    self._renew(plan, planned)
+                    return Claim(planned, plan.carriers)
+            try:
+                return self._claim_stored(seen, plan, request, draft, invocation)
+            except MessageChanged:
+                continue  # somebody else was quicker: look again
+        raise NothingRung(draft, "the message is being changed by others")
+
+    def _looked_up(self, request: Request, draft: Message) -> Message | None:
+        """The stored message, where its ring decides what to plan: a plan for another would count in its quota."""
+        if request.sequence is None or request.dry_run:
+            return None
+        with _nothing_rung(draft):
+            return self._messages.get(draft.message_id)
+
+    def _planned(self, request: Request, message: Message, *, stored: bool = False) -> Plan:
+        with _nothing_rung(message, stored=stored):
+            return self._planner.plan(request, message, self._clock())
+
+    def _put(self, planned: Message) -> Message | None:
+        """Puts the message, or returns the one that is there; None also where that is our own, its reply lost."""
+        try:
+            with _nothing_rung(planned):
+                self._messages.put_new(planned)
+        except MessageChanged as changed:
+            seen = changed.message
+            return None if seen is None or _own_write(seen, planned) else seen
+        return None
 
     def reject(self, message: Message) -> Claim:
         """Stores a message whose request was bad, if its id is still free or holds another bad request."""
@@ -94,7 +109,7 @@ class Claims:
             try:
                 return self._reject_stored(seen, message)
             except MessageChanged:
-                return self._conflict(seen)  # another request took the id a moment ago
+                return Claim(self.conflict(seen))  # another request took the id a moment ago
         return Claim(message)
 
     def _reject_stored(self, seen: Message, message: Message) -> Claim:
@@ -103,115 +118,159 @@ class Claims:
         with _nothing_rung(message):
             if same and seen.state in {State.DUE, State.RELEASED}:  # an earlier release took what is refused today
                 given = {name: getattr(message, name) for name in ("state", "error", "attempt", "updated_at")}
-                gone = {"request": None, "look_at": None, "deferred_until": None}
-                return Claim(self._messages.take_over(seen, given | gone))
-            if not same and _mendable(seen):
+                ended = seen.but(**given, request="", look_at=None, deferred_until=None)
+                return Claim(self._messages.take_over(seen, ended))
+            if not same and mendable(seen):
                 self._messages.put_in_place_of(seen, message)
                 return Claim(message)
-        return Claim(seen, replayed=True) if same else self._conflict(seen)
+        return Claim(seen, replayed=True) if same else Claim(self.conflict(seen))
 
-    def _claim_stored(self, seen: Message, plan: Plan, planned: Message, invocation: Invocation) -> Claim:
+    def _claim_stored(
+        self, seen: Message, plan: Plan | None, request: Request, draft: Message, invocation: Invocation
+    ) -> Claim:
         """Decides by the stored message of this id. Raises MessageChanged if it is no longer as it was seen."""
         now = self._clock()
-        if not plan.request.has_fingerprint(seen.fingerprint):
-            if not _mendable(seen):
-                return self._conflict(seen)
-            with _nothing_rung(planned, claimed=True):
-                self._messages.put_in_place_of(seen, planned)
-            self._renew(plan, planned)
-            return Claim(planned, plan.carriers)
+        if not request.has_fingerprint(seen.fingerprint):
+            if not mendable(seen):
+                return Claim(self.conflict(seen))
+            return self._mend(seen, plan or self._planned(request, draft), invocation)
         if seen.state is State.CALLING:
             return self._leased(seen, now)
         waits = seen.state is State.RELEASED or (seen.state is State.DUE and (seen.deferred_until or 0) <= now)
         redial = _redial_due(seen, now)
         if not (waits or redial):
             return Claim(seen, replayed=True)
-        attempt = plan.message.attempt
-        with _nothing_rung(seen):
-            plan = self._plan_again(seen, plan, now, redial=redial)
-        if redial and not plan.rings:
-            return Claim(seen, replayed=True)
-        self._time_left(plan, seen, invocation)
-        return Claim(self._take_over(seen, plan, attempt, now, redial=redial), plan.carriers)
-
-    def _take_over(self, seen: Message, plan: Plan, attempt: str | None, now: float, *, redial: bool) -> Message:
-        """Raises MessageChanged."""
-        moved = _as_planned(plan, now, seen.but(attempt=attempt))
         if redial:
-            # A receipt of the first call is recognised by that call's vendor and time.
-            moved = moved.but(
-                redials=1, called_at=seen.called_at, earlier_vendor=seen.vendor, redialled_at=now, asked=0
-            )
+            with _nothing_rung(seen, stored=True):
+                plan = self._planner.plan(request, seen.but(redials=1), now)
+            if not plan.rings:
+                return Claim(seen, replayed=True)
+        elif plan is None or not plan.rings or _expired(seen, now) or request.sequence:
+            # Of a sequence always anew: it may be another ring's turn than when the plan was made.
+            plan = self._planned(request, seen, stored=True)
+        self._time_left(plan, seen, invocation, stored=True)
+        return Claim(self._take_over(seen, plan, draft, now, redial=redial), plan.carriers)
+
+    def _mend(self, seen: Message, plan: Plan, invocation: Invocation) -> Claim:
+        """A good request takes the place of a bad one. Raises MessageChanged."""
+        self._time_left(plan, plan.message, invocation)
+        planned = _as_planned(plan, plan.message, self._clock())
+        with _nothing_rung(planned):
+            self._messages.put_in_place_of(seen, planned)
+        self._renew(plan, planned)
+        return Claim(planned, plan.carriers)
+
+    def _take_over(self, seen: Message, plan: Plan, draft: Message, now: float, *, redial: bool) -> Message:
+        """Raises MessageChanged."""
+        # An earlier version kept no callees.
+        callees = seen.callees or draft.callees
+        base = seen.but(attempt=draft.attempt, number_hash=plan.message.number_hash, callees=callees)
+        planned = _as_planned(plan, base, now)
+        moved = _redialled(seen, planned, now) if redial else planned
         self._renew(plan, moved)
-        with _nothing_rung(moved, claimed=True):
+        with _nothing_rung(moved):
             try:
-                return self._messages.take_over(seen, {name: _stored(getattr(moved, name)) for name in _MOVED})
+                return self._messages.take_over(seen, moved)
             except MessageChanged as changed:
                 if changed.message is None or not _own_write(changed.message, moved):
                     raise
                 return changed.message  # our own write, whose reply was lost
-
-    def _plan_again(self, seen: Message, plan: Plan, now: float, *, redial: bool) -> Plan:
-        """The stored message decides on expiry; a redial counts on its own, and tries another vendor first."""
-        if seen.expires_at is not None and seen.expires_at <= now:
-            return expired(plan.request, seen)
-        if redial:
-            return self._planner.plan(plan.request, seen.but(redials=1), now, avoid=seen.vendor)
-        return plan if plan.rings else self._planner.plan(plan.request, seen, now)
 
     def _leased(self, seen: Message, now: float) -> Claim:
         """Another invocation was calling. If its lease is over, it died, and whether the phone rang is not known."""
         if (seen.lease or 0) > now:
             fault = Fault(Code.IN_PROGRESS, "another invocation is handing this message over", seen.vendor)
             return Claim(seen.but(error=fault.as_dict()), replayed=True)
-        with _nothing_rung(seen):
+        with _nothing_rung(seen, stored=True):
             return Claim(self._messages.give_up(seen, self._clock()), replayed=True)
 
-    def _conflict(self, seen: Message) -> Claim:
-        """The stored message stays as it is, and nothing of it is shown."""
+    def conflict(self, seen: Message) -> Message:
+        """The answer to another request of a stored id: that message stays as it is, and nothing of it is shown."""
         fault = Fault(Code.CONFLICT, "message_id: another request was stored under this id")
-        return Claim(Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict()))
+        return Message(seen.message_id, State.REJECTED, self._clock(), error=fault.as_dict())
 
     def _renew(self, plan: Plan, claimed: Message) -> None:
         """A quota that counts this message at an earlier attempt gets the time of the one about to ring."""
-        with _nothing_rung(claimed, claimed=True):
+        with _nothing_rung(claimed):
             if plan.stale:
                 self._quotas.renew(plan.carriers[0].quota, self._clock())
 
-    def _time_left(self, plan: Plan, message: Message, invocation: Invocation) -> None:
+    def _time_left(self, plan: Plan, message: Message, invocation: Invocation, *, stored: bool = False) -> None:
         if plan.rings and not message.dry_run and invocation.remaining() < self._settings.seconds_for_a_call:
-            raise NothingRung(message, TOO_LITTLE_TIME)
+            raise NothingRung(message, TOO_LITTLE_TIME, stored)
 
 
 @contextmanager
-def _nothing_rung(message: Message, *, claimed: bool = False) -> Iterator[None]:
+def _nothing_rung(message: Message, *, stored: bool = False) -> Iterator[None]:
     """Turns AwsUnavailable into NothingRung."""
     try:
         yield
     except AwsUnavailable as error:
-        raise NothingRung(message, str(error), claimed) from None
+        raise NothingRung(message, str(error), stored) from None
 
 
-def _as_planned(plan: Plan, now: float, seen: Message | None = None) -> Message:
-    """The plan's message, or the stored one that was ``seen`` in its place, as the plan says."""
-    message = seen or plan.message
-    rings = plan.rings
-    look_at = {State.CALLING: now + LEASE_SECONDS, State.DUE: plan.deferred_until}.get(plan.state)
-    state = plan.state
-    if message.dry_run:  # as it would be at hand-over
-        state = {State.CALLING: State.ACCEPTED, State.EXPIRED: State.REJECTED}.get(state, state)
+def _as_planned(plan: Plan, message: Message, now: float) -> Message:
+    """The message, new or stored, as the plan says: its next ring begins, or waits, or ends before it was made."""
+    if plan.rings:
+        begun = _begun(message, plan.carriers[0].vendor.name, now)
+        # As it would be at hand-over, in a dry run.
+        return begun.but(state=State.ACCEPTED) if message.dry_run else begun.but(state=State.CALLING)
+    last = message.past[-1] if message.past else None
+    if plan.state is State.DUE:
+        at = plan.deferred_until
+        error, vendor = (last.error, message.vendor) if last else (None, None)
+        return message.but(state=State.DUE, vendor=vendor, error=error, deferred_until=at, look_at=at, updated_at=now)
+    vendor = plan.error.vendor if plan.error else None
+    if plan.state is State.REJECTED and (last or (plan.error and plan.error.code is Code.DAILY_LIMIT)):
+        # It was this ring's turn, and it shows among the rings why nobody was rung.
+        message = _begun(message, vendor, now).but(called_at=None, lease=None)
+    elif not last:
+        message = message.but(vendor=vendor)
+    error = plan.error.as_dict() if plan.error else None
+    ended = message.but(state=plan.state, error=error, look_at=None, deferred_until=None, updated_at=now)
+    if message.dry_run:
+        return ended.but(state=State.REJECTED)
+    moved = after_ring(ended, now)
+    # A message that will not be sent again keeps no number and no text.
+    return moved if moved.state is State.DUE else moved.but(request="")
+
+
+def _begun(message: Message, vendor: str | None, now: float) -> Message:
+    """The message with its next ring begun; nothing is known of it yet."""
     return message.but(
-        state=state,
-        vendor=plan.carriers[0].vendor.name if rings else plan.error.vendor if plan.error else None,
-        lease=now + LEASE_SECONDS if rings else None,
-        called_at=now if rings else message.called_at,
-        look_at=look_at,
-        error=plan.error.as_dict() if plan.error else None,
-        deferred_until=plan.deferred_until,
-        # A message that will not be sent again keeps no number and no text.
-        request=message.request if rings or plan.state is State.DUE else "",
+        ring=len(message.past) + 1,
+        vendor=vendor,
+        called_at=now,
+        lease=now + LEASE_SECONDS,
+        look_at=now + LEASE_SECONDS,
+        call_id=None,
+        linked_by=None,
+        reason=None,
+        receipt=None,
+        error=None,
+        deferred_until=None,
+        redials=0,
+        redialled_at=None,
+        earlier_vendor=None,
+        first_attempt=None,
+        asked=0,
         updated_at=now,
     )
+
+
+def _redialled(seen: Message, moved: Message, now: float) -> Message:
+    """The same ring, called once more. A receipt of the first call is recognised by that call's vendor and time."""
+    return moved.but(
+        redials=1,
+        called_at=seen.called_at,
+        earlier_vendor=seen.vendor,
+        redialled_at=now,
+        first_attempt=seen.first_attempt or seen.attempt,
+    )
+
+
+def _expired(seen: Message, now: float) -> bool:
+    return seen.expires_at is not None and seen.expires_at <= now
 
 
 def _redial_due(seen: Message, now: float) -> bool:
@@ -223,6 +282,7 @@ def _redial_due(seen: Message, now: float) -> bool:
         seen.state is State.UNKNOWN
         and seen.on_unknown == "redial_once"
         and seen.redials == 0
+        and not seen.no_more
         and seen.asked > now - REDIAL_MARK_SECONDS
         and (seen.expires_at is None or seen.expires_at > now)
     )
@@ -239,7 +299,7 @@ _BAD_REQUEST = frozenset(
 )
 
 
-def _mendable(seen: Message) -> bool:
+def mendable(seen: Message) -> bool:
     """Whether a message was refused as a bad request, so that a mended one may take its id: nobody was called."""
     refused = seen.state is State.REJECTED and seen.called_at is None and not seen.receipts
     return refused and (seen.error or {}).get("code") in _BAD_REQUEST
@@ -248,8 +308,3 @@ def _mendable(seen: Message) -> bool:
 def _own_write(seen: Message, written: Message) -> bool:
     """Whether the stored message is this invocation's own write, whose reply was lost."""
     return seen.attempt == written.attempt and seen.state is written.state
-
-
-def _stored(value: Any) -> Any:
-    """An empty text is stored as no attribute."""
-    return None if value == "" else value

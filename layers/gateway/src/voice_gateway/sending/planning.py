@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.request import Catalogue, Request, Template
@@ -22,14 +21,15 @@ _A_DAY = 86400
 
 @dataclass(eq=False)
 class NothingRung(Exception):
-    """Nothing was rung, for a reason that will pass: ``message`` may be handed over again.
+    """Nothing was rung, for a reason that will pass: ``message`` is to be tried again.
 
-    ``claimed``: the reply to the claim was lost, so the claim may have been applied, and must be undone.
+    ``stored``: it is the message as the table has it; otherwise the table may not know it yet, or may know it as
+    claimed, if the reply to this attempt's claim was lost.
     """
 
     message: Message
     why: str
-    claimed: bool = False
+    stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,12 @@ class Planner:
         self._load = load
         self._hash_number = hash_number
 
-    def plan_new(self, request: Request, now: float) -> Plan:
-        """The plan for a request that was just read. Raises NothingRung."""
-        message = self._draft(request, now)
-        try:
-            message = message.but(number_hash=self._hash_number(request.mobile))
-            return self.plan(request, message, now)
-        except AwsUnavailable as error:
-            raise NothingRung(message, str(error)) from None
-
-    def plan(self, request: Request, message: Message, now: float, *, avoid: str | None = None) -> Plan:
-        """Raises AwsUnavailable."""
+    def plan(self, request: Request, message: Message, now: float) -> Plan:
+        """The plan for the message's next ring, or its redial. Raises AwsUnavailable."""
         if message.expires_at is not None and message.expires_at <= now:
             return expired(request, message)
+        message = message.but(number_hash=self._hash_number(request.numbers[message.place]))
+        avoid = message.vendor if message.redials else message.past[-1].vendor if message.past else None
         template = self._template(request)
         if isinstance(template, Fault):
             return Plan(request, message, State.REJECTED, template)
@@ -95,9 +88,10 @@ class Planner:
             full.append(carrier.cap_reached)
         return _without_carrier(request, message, route, full)
 
-    def _draft(self, request: Request, now: float) -> Message:
+    def draft(self, request: Request, now: float) -> Message:
         """The message as it would be stored, without the number's hash and what the plan decides."""
-        expires_at = request.expires_at.timestamp() if request.expires_at else now + _A_DAY
+        begins = max(now, request.not_before.timestamp() if request.not_before else now)
+        expires_at = request.expires_at.timestamp() if request.expires_at else begins + _A_DAY
         keep_until = max(now + self._settings.retention_seconds, expires_at + _A_DAY)
         return Message(
             request.message_id,
@@ -111,6 +105,8 @@ class Planner:
             attempt=new_attempt(),
             expires_at=expires_at,
             ttl=int(keep_until),
+            callees=tuple(number[-4:] for number in request.numbers),
+            sequence=request.sequence,
             dry_run=request.dry_run,
         )
 
@@ -136,11 +132,9 @@ def expired(request: Request, message: Message) -> Plan:
 def _without_carrier(request: Request, message: Message, route: Route, full: list[Fault]) -> Plan:
     """No vendor can carry it now: deferred to the next opening if only the hours are in the way, otherwise rejected."""
     if route.opens is not None:
-        if message.expires_at is None or route.opens < message.expires_at:
-            return Plan(request, message, State.DUE, deferred_until=route.opens)
-        shut = [fault for fault in route.passed if fault.code is Code.OUTSIDE_HOURS]
-        return Plan(request, message, State.REJECTED, shut[0])
+        return Plan(request, message, State.DUE, deferred_until=route.opens)
+    shut = [fault for fault in route.passed if fault.code is Code.OUTSIDE_HOURS]
     faults = {fault.vendor: fault for fault in (*route.passed, *full)}
     first = next((faults[name] for name in route.order if name in faults), None)
-    error = first or Fault(Code.NOT_CONFIGURED, "no vendor is in the order")
+    error = shut[0] if shut else first or Fault(Code.NOT_CONFIGURED, "no vendor is in the order")
     return Plan(request, message, State.REJECTED, error)

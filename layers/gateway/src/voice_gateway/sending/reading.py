@@ -1,17 +1,17 @@
 """Reads a request: checks all of it, and normalises it (docs/using.md)."""
 
 import datetime
-import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from voice_gateway import vendors
 from voice_gateway.model import mobile
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.request import (
-    MESSAGE_ID_RULE,
     Catalogue,
     Form,
+    Redial,
     Request,
     Text,
     VendorTemplate,
@@ -20,14 +20,18 @@ from voice_gateway.model.request import (
     without_id,
 )
 from voice_gateway.model.text import spoken
+from voice_gateway.sending import checks
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _FORMS = ("template", "content", "template_id")
 _FIELDS = frozenset(
     {"message_id", "mobile", *_FORMS, "params", "vendor", "play_times"}
     | {"notify_data", "on_unknown", "expires_at", "dry_run"}
+    | {"redial", "escalate_to", "escalate_after_seconds", "not_before", "hours"}
 )
-_LONGEST_NOTIFY_DATA = 1024
+_MOST_NUMBERS = 5
+_ESCALATE_AFTER = (30, 3600)
+_LATEST_START = 30 * 86400
+"""How many seconds ahead ``not_before`` may be."""
 _LARGEST_MOBILE = 10**18
 """Above any number with its country code; str() of an integer of many more digits is refused by Python itself."""
 _LARGEST = 65536
@@ -44,20 +48,21 @@ class InvalidRequest(Exception):
         fields = raw if isinstance(raw, dict) else {}
         self.dry_run = fields.get("dry_run") is True
         self.fingerprint = digest(without_id(fields) if isinstance(raw, dict) else raw)
-        self.notify_data = _valid_notify_data(fields.get("notify_data"))
+        self.notify_data = checks.valid_notify_data(fields.get("notify_data"))
 
 
-def read(raw: Any, fallback_id: str) -> Request:
+def read(raw: Any, fallback_id: str, now: float) -> Request:
     """Checks and normalises a request; ``fallback_id`` is its id if it brings none. Raises InvalidRequest."""
-    return _Reader(raw, fallback_id).read()
+    return _Reader(raw, fallback_id, now).read()
 
 
 class _Reader:
     """Reads one request, collecting every fault there is."""
 
-    def __init__(self, raw: Any, fallback_id: str) -> None:
+    def __init__(self, raw: Any, fallback_id: str, now: float) -> None:
         self._raw = raw
         self._fallback_id = fallback_id
+        self._now = now
         self._faults: list[tuple[Code, str]] = []
 
     def read(self) -> Request:
@@ -65,20 +70,27 @@ class _Reader:
             self._fault("the request must be a JSON object")
             raise self._invalid()
         for name in sorted(set(self._raw) - _FIELDS):
-            self._fault(f"{_shown(name)}: unknown field")
-        vendor = self._checked("vendor", _vendor)
+            self._fault(f"{checks.shown(name)}: unknown field")
+        vendor = self._checked("vendor", checks.vendor)
         values: dict[str, Any] = {
-            "message_id": self._checked("message_id", _message_id) or self._fallback_id,
-            "mobile": self._mobile(),
+            "message_id": self._checked("message_id", checks.message_id) or self._fallback_id,
+            "mobile": self._mobile("mobile", self._raw.get("mobile")),
             "form": self._form(vendor),
             "vendor": vendor,
-            "play_times": self._checked("play_times", _play_times),
-            "notify_data": self._checked("notify_data", _notify_data),
-            "on_unknown": self._checked("on_unknown", _on_unknown),
-            "expires_at": self._checked("expires_at", _moment),
-            "dry_run": self._checked("dry_run", _flag) or False,
+            "play_times": self._checked("play_times", partial(checks.whole, 1, 3)),
+            "notify_data": self._checked("notify_data", checks.notify_data),
+            "on_unknown": self._checked("on_unknown", checks.on_unknown),
+            "redial": self._redial(),
+            "escalate_to": (),
+            "escalate_after_seconds": self._checked("escalate_after_seconds", partial(checks.whole, *_ESCALATE_AFTER)),
+            "not_before": self._checked("not_before", checks.moment),
+            "hours": self._checked("hours", checks.hours),
+            "expires_at": self._checked("expires_at", checks.moment),
+            "dry_run": self._checked("dry_run", checks.flag) or False,
             "as_given": self._raw,
         }
+        values["escalate_to"] = self._escalate_to(values["mobile"])
+        self._in_time(values["not_before"], values["expires_at"])
         if self._faults:
             raise self._invalid()
         request = Request(**values)
@@ -98,14 +110,63 @@ class _Reader:
             self._fault(f"{name}: {error}")
             return None
 
-    def _mobile(self) -> str:
-        value = self._raw.get("mobile")
+    def _mobile(self, name: str, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_MOBILE:
             value = str(value)
         number = mobile.normalise(value) if isinstance(value, str) else None
         if number is None:
-            self._fault(f"mobile: {_mobile_rule(value)}", Code.INVALID_MOBILE)
+            self._fault(f"{name}: {checks.mobile_rule(value)}", Code.INVALID_MOBILE)
         return number or ""
+
+    def _escalate_to(self, first: str) -> tuple[str, ...]:
+        given = self._raw.get("escalate_to")
+        if given is None and "escalate_to" not in self._raw:
+            return ()
+        if not isinstance(given, list) or not 1 <= len(given) <= _MOST_NUMBERS:
+            self._fault(f"escalate_to: must be a list of 1 to {_MOST_NUMBERS} mobiles")
+            return ()
+        numbers = tuple(self._mobile(f"escalate_to[{at}]", value) for at, value in enumerate(given))
+        for at, number in enumerate(numbers):
+            if number and number in (first, *numbers[:at]):
+                self._fault(f"escalate_to[{at}]: each number, mobile among them, may be there once")
+        return numbers
+
+    def _redial(self) -> Redial | None:
+        given = self._raw.get("redial")
+        if given is None and "redial" not in self._raw:
+            return None
+        if not isinstance(given, dict):
+            self._fault("redial: must be an object")
+            return None
+        before = len(self._faults)
+        for name in sorted(set(given) - {"times", "after_seconds", "reasons"}):
+            self._fault(f"redial.{checks.shown(name)}: unknown field")
+        times = self._part("redial", given, "times", partial(checks.whole, 1, 5), required=True)
+        after = self._part("redial", given, "after_seconds", partial(checks.redial_after, times))
+        reasons = self._part("redial", given, "reasons", checks.reasons)
+        return Redial(times, after, reasons) if len(self._faults) == before else None
+
+    def _part(
+        self, name: str, given: dict[str, Any], part: str, check: Callable[[Any], Any], *, required: bool = False
+    ) -> Any:
+        """A field of an object in the request, as ``check`` gives it."""
+        if part not in given:
+            if required:
+                self._fault(f"{name}.{part}: is required")
+            return None
+        try:
+            return check(given[part])
+        except ValueError as error:
+            self._fault(f"{name}.{part}: {error}")
+            return None
+
+    def _in_time(self, not_before: datetime.datetime | None, expires_at: datetime.datetime | None) -> None:
+        if not_before is None:
+            return
+        if expires_at is not None and not_before >= expires_at:
+            self._fault("not_before: must be before expires_at")
+        if not_before.timestamp() > self._now + _LATEST_START:
+            self._fault("not_before: must be at most 30 days ahead")
 
     def _form(self, vendor: str | None) -> Form | None:
         given = [name for name in _FORMS if name in self._raw]
@@ -122,24 +183,24 @@ class _Reader:
         return form
 
     def _catalogue(self) -> Form | None:
-        name = self._checked("template", _text)
+        name = self._checked("template", checks.text)
         params = self._raw.get("params", {})
         if not isinstance(params, dict):
             self._fault("params: must be an object of named values")
             return None
-        values = {str(key): self._value(f"params.{_shown(key)}", value) for key, value in params.items()}
-        if not all(_writable(name) for name in values):
+        values = {str(key): self._value(f"params.{checks.shown(key)}", value) for key, value in params.items()}
+        if not all(checks.writable(name) for name in values):
             self._fault("params: names must be text that UTF-8 can write")
         return Catalogue(name, values) if name else None
 
     def _text(self) -> Form | None:
         if "params" in self._raw:
             self._fault("params: go with template or template_id, not with content")
-        content = self._checked("content", _spoken_text)
+        content = self._checked("content", checks.spoken_text)
         return Text(content) if content else None
 
     def _vendor_template(self) -> Form | None:
-        template_id = self._checked("template_id", _text)
+        template_id = self._checked("template_id", checks.text)
         params = self._raw.get("params", [])
         if not isinstance(params, list):
             self._fault("params: must be a list of values")
@@ -154,7 +215,7 @@ class _Reader:
             self._fault(f"{name}: must be a string or an integer")
             return ""
         try:
-            return spoken(_encodable(value))
+            return spoken(checks.encodable(value))
         except ValueError as error:
             self._fault(f"{name}: {error}")
             return ""
@@ -170,97 +231,3 @@ class _Reader:
         raw = self._raw
         named = valid_message_id(raw.get("message_id")) if isinstance(raw, dict) else None
         return InvalidRequest(fault, named or self._fallback_id, raw)
-
-
-def _encodable(value: Any) -> str:
-    """A string that UTF-8 can encode: JSON lets half a surrogate pair through, which cannot be sent to any vendor."""
-    if not isinstance(value, str):
-        raise ValueError("must be a string")
-    if not _writable(value):
-        raise ValueError("must be a text that UTF-8 can write")
-    return value
-
-
-def _writable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _text(value: Any) -> str:
-    if not _encodable(value).strip():
-        raise ValueError("must not be blank")
-    return str(value)
-
-
-def _spoken_text(value: Any) -> str:
-    return spoken(_text(value))
-
-
-def _mobile_rule(value: Any) -> str:
-    """Why a value is no number; nothing of the number itself but a character that cannot be in one."""
-    if value is None:
-        return "is required"
-    rule = "must be a mainland mobile, 1[3-9] and 9 digits, as a string or an integer"
-    odd = mobile.in_the_way(value) if isinstance(value, str) else None
-    return f"{rule}; {odd} is in the way" if odd else rule
-
-
-def _shown(name: str) -> str:
-    """A name that the caller chose, as a fault shows it: a number in it is masked before it is cut."""
-    return mobile.masked(name)[:64]
-
-
-def _message_id(value: Any) -> str:
-    if valid_message_id(value) is None:
-        raise ValueError(f"must be {MESSAGE_ID_RULE}")
-    return str(value)
-
-
-def _vendor(value: Any) -> str:
-    if value not in vendors.names():
-        raise ValueError(f"must be one of {', '.join(vendors.names())}")
-    return str(value)
-
-
-def _play_times(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 3:
-        raise ValueError("must be a whole number from 1 to 3")
-    return value
-
-
-def _notify_data(value: Any) -> str:
-    if len(_encodable(value).encode()) > _LONGEST_NOTIFY_DATA:
-        raise ValueError(f"must be at most {_LONGEST_NOTIFY_DATA} bytes in UTF-8")
-    return str(value)
-
-
-def _valid_notify_data(value: Any) -> str | None:
-    try:
-        return _notify_data(value)
-    except ValueError:
-        return None
-
-
-def _on_unknown(value: Any) -> str:
-    if value not in ("stop", "redial_once"):
-        raise ValueError("must be stop or redial_once")
-    return str(value)
-
-
-def _moment(value: Any) -> datetime.datetime:
-    rule = "must be a moment as RFC 3339 has it, with an offset"
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError(rule)
-    try:
-        return datetime.datetime.fromisoformat(value.upper()).astimezone(datetime.UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(rule) from None
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value

@@ -3,15 +3,19 @@
 Whatever happens, the state says what is known, and no more (docs/protocol.md, Sending, step 5).
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.model.errors import AwsUnavailable, TryLater
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.message import Message, State
+from voice_gateway.model.message import DEFERRED, Message, State
+from voice_gateway.model.moving_on import after_outcome, escalates_at, released
+from voice_gateway.model.result import to_json
 from voice_gateway.platform.observability import log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.settling import Settling
@@ -55,29 +59,37 @@ class Recorder:
             return self._redial_rang_nobody(rung.message, rung.fault, undone=rung.state is State.RELEASED)
         changes = {"error": rung.fault.as_dict(), "updated_at": self._clock()}
         if rung.state is State.RELEASED:
-            return self._write(rung.message, State.RELEASED, changes | {"look_at": rung.message.expires_at})
+            return self._write(rung.message, State.RELEASED, changes)
         return self._write(rung.message, State.REJECTED, changes | {"vendor": rung.fault.vendor, "look_at": None})
 
-    def undo(self, claimed: Message, fault: Fault) -> None:
-        """Undoes a claim whose reply was lost: if it was applied, only this invocation knows that nothing was rung."""
-        if claimed.redials:
-            self._redial_rang_nobody(claimed, fault, undone=True)
-            return
-        if claimed.state is not State.CALLING:
-            return
-        released = claimed.but(
-            state=State.RELEASED,
-            lease=None,
-            look_at=claimed.expires_at,
-            error=fault.as_dict(),
-            updated_at=self._clock(),
-        )
+    def put_off(self, message: Message, why: str) -> Message:
+        """Stores that nothing rang, so that it is tried again; returns the message as it then is.
+
+        Whether this attempt's claim was applied is not known: if it was, it is undone. Raises TryLater if neither the
+        table nor the outbox took it.
+        """
+        fault = not_handed_over(message, why)
+        if message.redials:
+            return self._redial_rang_nobody(message, fault, undone=True)
+        put_off = released(message.but(error=fault.as_dict()), self._clock())
         try:
-            with suppress(MessageChanged):  # another's, or a surer state is there
-                self._messages.put_released(released)
+            return self._messages.release(put_off)
+        except MessageChanged as changed:  # another's, or a surer state is there
+            return changed.message or put_off
         except AwsUnavailable as error:
-            with _last_resort(Kind.RELEASE, claimed, str(error)):
-                self._outbox.keep_release(released)
+            if not self._keep(Kind.RELEASE, message, str(error), partial(self._outbox.keep_release, put_off)):
+                raise TryLater(to_json(put_off)) from None
+            return put_off
+
+    def put_off_again(self, seen: Message, why: str) -> Message:
+        """The same of a message that is stored, and whose time had come: it gets another. Returns it as it is then."""
+        now = self._clock()
+        if seen.state not in DEFERRED or (seen.deferred_until or 0) > now:
+            return seen
+        again = released(seen.but(error=not_handed_over(seen, why).as_dict()), now)
+        with suppress(MessageChanged, AwsUnavailable):  # then it is as it was, and the sweep has it
+            return self._messages.advance(seen, again.but(state=seen.state))
+        return seen
 
     def _accepted(self, message: Message, vendor: Vendor, call_id: str) -> Message:
         """The vendor took the call. If its receipts name the call id only, the call id is linked first."""
@@ -86,7 +98,7 @@ class Recorder:
             "vendor": vendor.name,
             "call_id": call_id,
             "error": None,
-            "look_at": now + self._settings.query_times[0],
+            "look_at": min(now + self._settings.query_times[0], escalates_at(message) or math.inf),
             "updated_at": now,
         }
         if vendor.callback_per_call:
@@ -112,26 +124,33 @@ class Recorder:
         return self._unknown(message, both, **(as_before if undone else {}))
 
     def _write(self, message: Message, state: State, changes: dict[str, Any], *, meets: bool = False) -> Message:
-        """Writes the outcome, or keeps it in the outbox. If both fail, the lease runs out; a receipt may still tell."""
+        """Writes the outcome, or keeps it in the outbox. If both fail, the lease runs out; a receipt may still tell.
+
+        Raises TryLater if it is not kept that nothing rang.
+        """
         try:
             return self._messages.record_outcome(message, state, changes)
         except AwsUnavailable as error:
-            self._keep_outcome(message, state, changes, str(error), meets=meets)
-            return message.but(state=state, **changes)
+            kept = self._keep_outcome(message, state, changes, str(error), meets=meets)
+            ended = after_outcome(message.but(state=state, lease=None, **changes), self._clock())
+            if not kept and state is State.RELEASED:
+                raise TryLater(to_json(ended)) from None
+            return ended
 
-    def _keep_outcome(self, message: Message, state: State, changes: dict[str, Any], why: str, *, meets: bool) -> None:
-        with _last_resort(Kind.OUTCOME, message, why):
-            self._outbox.keep_outcome(message, state, changes, meets=meets)
+    def _keep_outcome(self, message: Message, state: State, changes: dict[str, Any], why: str, *, meets: bool) -> bool:
+        keep = partial(self._outbox.keep_outcome, message, state, changes, meets=meets)
+        return self._keep(Kind.OUTCOME, message, why, keep)
 
-
-@contextmanager
-def _last_resort(kind: Kind, message: Message, why: str) -> Iterator[None]:
-    """Logs what the outbox did not take either."""
-    try:
-        yield
-    except AwsUnavailable as error:
-        about = {"kind": kind, "message_id": message.message_id, "why": why, "outbox": str(error)}
-        log.error("neither table nor outbox", extra=about)
+    @staticmethod
+    def _keep(kind: Kind, message: Message, why: str, keep: Callable[[], None]) -> bool:
+        """Whether the outbox took it. What it did not take either is logged."""
+        try:
+            keep()
+        except AwsUnavailable as error:
+            about = {"kind": kind, "message_id": message.message_id, "why": why, "outbox": str(error)}
+            log.error("neither table nor outbox", extra=about)
+            return False
+        return True
 
 
 def not_handed_over(message: Message, why: str) -> Fault:

@@ -9,13 +9,16 @@ from voice_gateway.model import mobile
 from voice_gateway.model.call import Call
 from voice_gateway.model.errors import AwsUnavailable, SettingsError, UnreadableSecret
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.hours import next_opening
+from voice_gateway.model.hours import next_common_opening
 from voice_gateway.model.message import Message
 from voice_gateway.model.request import Catalogue, Request, Template, placeholders
 from voice_gateway.platform.settings import Settings
 from voice_gateway.storage.quotas import Quota
 from voice_gateway.vendors.common.accounts import Account, Accounts
 from voice_gateway.vendors.common.base import Credentials, Vendor
+
+_LONG = 3 * 86400.0
+"""Seconds in which windows that come again each day meet, if they ever do."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Carrier:
 class Route:
     """The carriers in order, why the others of the order were passed over, and the next opening.
 
-    ``opens`` (epoch seconds): when the first vendor opens that could carry the message but for its hours.
+    ``opens`` (epoch seconds): the first moment at which one of them may ring that could carry the message but for the
+    hours, or for ``not_before``; None if there is none before the message expires.
     """
 
     order: tuple[str, ...]
@@ -87,12 +91,13 @@ class Router:
             except AwsUnavailable as error:
                 unread, carried = error, _passed(account, Code.VENDOR_UNAVAILABLE, "its secret could not be read")
             if isinstance(carried, Carrier):
-                opens = next_opening(account.hours, now)
-                if opens is None:
+                opens = _opens(account, request, message, now)
+                if opens == now:
                     carriers.append(carried)
                     continue
-                openings.append(opens)
-                carried = _passed(account, Code.OUTSIDE_HOURS, "outside the hours in which it places calls")
+                if opens is not None:
+                    openings.append(opens)
+                carried = _passed(account, Code.OUTSIDE_HOURS, "outside the hours in which it may ring")
             passed.append(carried)
         if unread and not carriers:
             raise unread
@@ -125,13 +130,12 @@ class Router:
             return _passed(account, Code.NOT_CONFIGURED, "its secret is not filled in")
         call = replace(
             call,
-            mobile=request.mobile,
+            mobile=request.numbers[message.place],
             play_times=request.play_times,
             notify_data=request.notify_data,
             reference=request.message_id,
         )
-        key = f"{message.message_id}#{message.redials + 1}" if message.redials else message.message_id
-        quota = Quota(vendor.name, vendor.line, message.number_hash or "", key, account.daily_cap)
+        quota = Quota(vendor.name, vendor.line, message.number_hash or "", _quota_key(message), account.daily_cap)
         return Carrier(account, call, credentials, quota)
 
 
@@ -145,6 +149,21 @@ def mismatch(request: Request, template: Template) -> Fault | None:
     missing, extra = (mobile.masked(", ".join(sorted(names))) for names in (expected - given, given - expected))
     parts = [f"{label}: {names[:200]}" for label, names in (("missing", missing), ("extra", extra)) if names]
     return Fault(Code.TEMPLATE_MISMATCH, f"params: {'; '.join(parts)}")
+
+
+def _opens(account: Account, request: Request, message: Message, now: float) -> float | None:
+    """When this vendor may ring: its own hours, the callee's, and ``not_before``; ``now`` if it may right away."""
+    begins = max(now, request.not_before.timestamp() if request.not_before else now)
+    until = message.expires_at if message.expires_at is not None else begins + _LONG
+    return next_common_opening(account.hours, request.hours and request.hours[1], begins, until)
+
+
+def _quota_key(message: Message) -> str:
+    """The name by which a ring counts: each ring, and each redial, on its own."""
+    ring = len(message.past) + 1
+    if message.redials:
+        return f"{message.message_id}#{ring}r"
+    return message.message_id if ring == 1 else f"{message.message_id}#{ring}"
 
 
 def _passed(account: Account, code: Code, why: str) -> Fault:

@@ -8,7 +8,8 @@ from typing import Any, Self
 from voice_gateway.model.errors import TryLater
 from voice_gateway.model.faults import Code
 from voice_gateway.model.message import Message, State
-from voice_gateway.model.request import valid_message_id
+from voice_gateway.model.moving_on import released
+from voice_gateway.model.request import Request, valid_message_id
 from voice_gateway.model.result import Result, log_fields, result, to_json
 from voice_gateway.model.text import without_mark
 from voice_gateway.platform.callback_tokens import CallbackKeys
@@ -16,7 +17,7 @@ from voice_gateway.platform.observability import Invocation
 from voice_gateway.platform.settings import Settings
 from voice_gateway.sending.calling import Caller
 from voice_gateway.sending.catalogue import TemplateCatalogue
-from voice_gateway.sending.claiming import Claims
+from voice_gateway.sending.claiming import Claims, mendable
 from voice_gateway.sending.planning import NothingRung, Planner, new_attempt
 from voice_gateway.sending.reading import InvalidRequest, read
 from voice_gateway.sending.recording import Recorder, not_handed_over
@@ -68,30 +69,25 @@ class Sender:
         """What Lambda hands over: a request by invoke, or the records of SNS. Raises TryLater."""
         if not _from_sns(event):
             return self._noted(event, context.aws_request_id, invocation)
-        results = []
-        for record in event["Records"]:
-            told = self._noted(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"], invocation)
-            if (told["error"] or {}).get("code") == Code.IN_PROGRESS:
-                # What is returned here is ignored. Raised, it makes Lambda hand the message over again later.
-                raise TryLater(json.dumps(told, ensure_ascii=False))
-            results.append(told)
-        return results
+        return [
+            self._noted(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"], invocation)
+            for record in event["Records"]
+        ]
 
     def send(self, raw: Any, source_id: str, invocation: Invocation) -> Result:
         """Hands one message over, or says why not; ``source_id`` is the id of a request that brings none.
 
-        Raises TryLater if nothing was rung and the same message may be handed over again.
+        What is stored is the gateway's to finish. Raises TryLater only if it could not even be stored.
         """
         try:
-            request = read(raw, source_id)
+            request = read(raw, source_id, self._clock())
         except InvalidRequest as invalid:
             return self._reject(invalid)
         invocation.record.note(message_id=request.message_id, callee=request.callee)
         try:
-            plan = self._planner.plan_new(request, self._clock())
-            claim = self._claims.claim(plan, invocation)
+            claim = self._claims.claim(request, invocation)
         except NothingRung as nothing:
-            raise self._handed_back(nothing) from None
+            return self._put_off(request, nothing)
         if not claim.carriers:
             return result(claim.message, replayed=claim.replayed)
         try:
@@ -99,8 +95,6 @@ class Sender:
             message = self._recorder.record(rung)
         except MessageChanged as changed:  # no longer ours: the sweep gave it up, or a receipt settled it
             message = changed.message or claim.message
-        if message.state is State.RELEASED:
-            raise TryLater(to_json(message))
         return result(message)
 
     def _reject(self, invalid: InvalidRequest) -> Result:
@@ -122,16 +116,24 @@ class Sender:
         try:
             claim = self._claims.reject(message)
         except NothingRung as nothing:
-            raise self._handed_back(nothing) from None
+            why = not_handed_over(message, nothing.why).as_dict()
+            raise TryLater(to_json(released(message.but(error=why), now))) from None
         return result(claim.message, replayed=claim.replayed)
 
-    def _handed_back(self, nothing: NothingRung) -> TryLater:
-        """What to raise if nothing was rung. A claim whose reply was lost is undone first."""
+    def _put_off(self, request: Request, nothing: NothingRung) -> Result:
+        """Nothing was rung, for a reason that will pass: kept, and tried again."""
         message = nothing.message
-        fault = not_handed_over(message, nothing.why)
-        if nothing.claimed:
-            self._recorder.undo(message, fault)
-        return TryLater(to_json(message.but(state=State.RELEASED, error=fault.as_dict(), updated_at=self._clock())))
+        if message.dry_run:
+            why = not_handed_over(message, nothing.why).as_dict()
+            raise TryLater(to_json(released(message.but(error=why), self._clock())))
+        kept = message if nothing.stored else self._recorder.put_off(message, nothing.why)
+        if not request.has_fingerprint(kept.fingerprint):
+            if mendable(kept):  # it was to take the place of a bad request
+                raise TryLater(to_json(message.but(state=State.RELEASED)))
+            return result(self._claims.conflict(kept))
+        if nothing.stored or kept.attempt != message.attempt:
+            return result(self._recorder.put_off_again(kept, nothing.why), replayed=True)
+        return result(kept)
 
     def _noted(self, raw: Any, source_id: str, invocation: Invocation) -> Result:
         """Sends, and writes the result into the invocation's line."""

@@ -20,6 +20,7 @@ class CallId:
     """A vendor's call id, with the id of its message and the receipts that came for it, as far as they are known.
 
     ``waiting`` (epoch seconds) is when the first receipt without a message came, ``look_at`` when it was marked.
+    ``attempt`` is that of the call: it names the ring.
     ``nhash`` and ``rhash``, the hashes of the message's and the first receipt's number, are only compared. Receipts are
     canonical JSON; ``receipt`` is the first that came.
     """
@@ -27,6 +28,7 @@ class CallId:
     vendor: str
     call_id: str
     message: str | None = None
+    attempt: str | None = None
     nhash: str | None = None
     receipt: str | None = None
     rhash: str | None = None
@@ -103,7 +105,12 @@ class CallIds:
         return self._change(
             vendor,
             call_id,
-            sets={"message": message.message_id, "nhash": message.number_hash, "ttl": message.ttl},
+            sets={
+                "message": message.message_id,
+                "attempt": message.attempt,
+                "nhash": message.number_hash,
+                "ttl": message.ttl,
+            },
             when="attribute_not_exists(#message) OR #message = :mine",
             mine=message.message_id,
         )

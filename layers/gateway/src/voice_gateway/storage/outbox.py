@@ -12,6 +12,7 @@ from typing import Any
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.result import Result
+from voice_gateway.model.sequence import Sequence, rings_from_json, rings_to_json
 from voice_gateway.model.stored import known_fields
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import log
@@ -27,7 +28,7 @@ class Kind(StrEnum):
     RELEASE = "release"
     """A claim whose reply was lost: ``message``, released."""
     RECEIPT = "receipt"
-    """``receipt``, ``rhash``, ``ttl``, ``came_at``; ``message_id`` of its address, or ``own_id``, which it echoes."""
+    """``receipt``, ``rhash``, ``ttl``, ``came_at``; ``message_id`` and ``attempt`` of its address, or ``own_id``."""
     RESULT = "result"
     """A result that could not be published: ``result``."""
 
@@ -68,9 +69,16 @@ class Outbox:
         """A claim whose reply was lost: the message, released."""
         self._keep(Kind.RELEASE, {"message": _fields(message)}, message.message_id)
 
-    def keep_receipt(self, receipt: Receipt, message_id: str | None, ttl: int, came_at: float) -> None:
+    def keep_receipt(
+        self, receipt: Receipt, message_id: str | None, attempt: str | None, ttl: int, came_at: float
+    ) -> None:
         """A receipt, without the number. ``came_at`` helps to tell to which call it belongs."""
-        content = {"receipt": receipt.text, "rhash": receipt.number_hash, "message_id": message_id}
+        content = {
+            "receipt": receipt.text,
+            "rhash": receipt.number_hash,
+            "message_id": message_id,
+            "attempt": attempt,
+        }
         own_id = {"own_id": receipt.message_id} if receipt.message_id else {}
         self._keep(Kind.RECEIPT, {**content, "ttl": ttl, "came_at": came_at, **own_id}, message_id)
 
@@ -103,9 +111,14 @@ class Outbox:
 def stored_message(fields: Content) -> Message:
     """The message of an entry, which another release may have written."""
     found = known_fields(Message, fields)
-    return Message(**{**found, "state": State(found["state"]), "receipts": frozenset(found["receipts"])})
+    found |= {"state": State(found["state"]), "receipts": frozenset(found["receipts"])}
+    found["callees"], found["past"] = tuple(found.get("callees", ())), rings_from_json(found.get("past", "[]"))
+    if "sequence" in found:
+        found["sequence"] = Sequence.from_json(found["sequence"])
+    return Message(**found)
 
 
 def _fields(message: Message) -> Content:
-    fields = {**asdict(message), "receipts": sorted(message.receipts)}
+    fields = {**asdict(message), "receipts": sorted(message.receipts), "past": rings_to_json(message.past)}
+    fields["sequence"] = message.sequence.to_json() if message.sequence else None
     return {name: value for name, value in fields.items() if value is not None}

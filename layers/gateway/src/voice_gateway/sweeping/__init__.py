@@ -2,7 +2,8 @@
 
 ``waiting_receipts.py`` finds the messages of receipts that wait; ``outbox.py`` writes what could not be written;
 ``stale.py`` ends calls that were cut off; ``due.py`` sends what was deferred, and expires what is too late;
-``redial.py`` rings once more if the caller asked for it; ``unanswered.py`` asks vendors for results that no callback
-brought. Imports ``model``, ``platform``, ``storage``, ``vendors``, and ``receipts.settling``, to settle what a callback
-could not. Begin with ``sweep.py``.
+``escalate.py`` goes on to the next number; ``redial.py`` rings once more if the caller asked for it; ``unanswered.py``
+asks vendors for results that no callback brought.
+Imports ``model``, ``platform``, ``storage``, ``vendors``, and ``receipts.settling``, to settle what a callback could
+not. Begin with ``sweep.py``.
 """

@@ -1,10 +1,10 @@
 """What the parts of a sweep share: going through messages while there is time, and handing one to ``send`` again."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from voice_gateway.model.message import Message
+from voice_gateway.model.request import to_publish
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import Invocation, log
 from voice_gateway.storage.messages import MessageChanged, Messages
@@ -46,5 +46,4 @@ class Handover:
     def hand_over(self, seen: Message, mark: Mapping[str, Any]) -> None:
         """Writes the mark first. Raises MessageChanged, AwsUnavailable."""
         self._messages.touch(seen, mark)
-        # Escaped, because a topic refuses some characters: a changed text would be another request.
-        self._notify.publish(json.dumps(json.loads(seen.request)))
+        self._notify.publish(to_publish(seen.request))

@@ -59,7 +59,7 @@ class OutboxApplier:
                 self._apply_outcome(content, now)
             case Kind.RELEASE:
                 with suppress(MessageChanged):  # a surer state may be there by now
-                    self._messages.put_released(stored_message(content["message"]))
+                    self._messages.release(stored_message(content["message"]))
             case Kind.RECEIPT:
                 self._apply_receipt(content, now)
             case Kind.RESULT:
@@ -84,7 +84,7 @@ class OutboxApplier:
         found = read_receipt(content["receipt"])
         receipt = replace(found, number_hash=content["rhash"], message_id=content.get("own_id"))
         if content["message_id"]:
-            self._settling.of_message(content["message_id"], receipt, "token", now)
+            self._settling.of_message(content["message_id"], receipt, "token", now, content.get("attempt"))
         else:
             came_at = float(content.get("came_at", now))  # an earlier version's entries lack it
             self._settling.of_call_id(receipt, content["ttl"], now, came_at)

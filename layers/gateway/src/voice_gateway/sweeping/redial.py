@@ -45,6 +45,7 @@ class Redial:
         return [
             seen
             for seen in self._messages.in_state(State.UNKNOWN, before, since=now - OLDEST)
-            if seen.on_unknown == "redial_once" and seen.redials == 0 and seen.updated_at <= before
+            if seen.on_unknown == "redial_once" and seen.redials == 0 and not seen.no_more
+            if seen.updated_at <= before
             if seen.asked <= now - ASK_AGAIN and (seen.expires_at is None or seen.expires_at > now)
         ]

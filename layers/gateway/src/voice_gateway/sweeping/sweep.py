@@ -13,6 +13,7 @@ from voice_gateway.storage.dead_letters import DeadLetters
 from voice_gateway.storage.outbox import Outbox
 from voice_gateway.sweeping.common import TIME_KEPT, Handover
 from voice_gateway.sweeping.due import Due
+from voice_gateway.sweeping.escalate import Escalate
 from voice_gateway.sweeping.outbox import OutboxApplier
 from voice_gateway.sweeping.redial import Redial
 from voice_gateway.sweeping.stale import Stale
@@ -45,7 +46,8 @@ class Sweep:
             ("apply_outbox", OutboxApplier(table, outbox, dead_letters, settling, results, clock).apply_all),
             ("give_up_stale", Stale(messages, clock).give_up),
             ("send_due", due.send),
-            ("expire_released", due.expire_released),
+            ("retry", due.retry),
+            ("escalate", Escalate(messages, waiting, clock).escalate),
             ("redial", Redial(settings, messages, waiting, handover, clock).redial),
             ("ask_unanswered", Unanswered(settings, messages, settling, accounts, clock).ask),
         )

@@ -1,16 +1,21 @@
-"""Accepted messages without a receipt: asks the vendor, if it can be asked; counts once what stays open."""
+"""Accepted messages without a receipt: asks the vendor, if it can be asked; counts once what stays open.
+
+If somebody else is to be rung by then, the next number's turn comes.
+"""
 
 import json
 from collections.abc import Callable
 
 from voice_gateway.model.errors import UnreadableSecret
 from voice_gateway.model.message import Message, State
+from voice_gateway.model.moving_on import escalates_at
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.observability import Invocation, log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.settling import Settled, Settling
 from voice_gateway.storage.messages import Messages
 from voice_gateway.sweeping.common import each
+from voice_gateway.sweeping.escalate import is_due, next_number
 from voice_gateway.sweeping.waiting_receipts import OLDEST
 from voice_gateway.vendors.common.accounts import Accounts
 
@@ -38,8 +43,8 @@ class Unanswered:
         def look(seen: Message) -> str | None:
             receipt = self._answer(seen, now)
             if receipt is None:
-                return self._look_later(seen, now)
-            settled = self._settling.of_message(seen.message_id, receipt, "query", now)
+                return next_number(self._messages, seen, now) if is_due(seen, now) else self._look_later(seen, now)
+            settled = self._settling.of_message(seen.message_id, receipt, "query", now, seen.attempt)
             return "Answered" if settled is Settled.SETTLED else None
 
         each(self._messages.in_state(State.ACCEPTED, now), look, invocation)
@@ -52,7 +57,8 @@ class Unanswered:
             return None  # the balance check alarms it
         if credentials is None or seen.call_id is None:
             return None
-        mobile = str(json.loads(seen.request)["mobile"])
+        asked = json.loads(seen.request)
+        mobile = str([asked["mobile"], *asked.get("escalate_to", [])][seen.place])
         return account.vendor.query(seen.call_id, mobile, credentials, account.exchange(), now)
 
     def _look_later(self, seen: Message, now: float) -> str | None:
@@ -64,9 +70,9 @@ class Unanswered:
         can_be_asked = self._accounts[seen.vendor or ""].vendor.result_query
         called_at = seen.called_at or now
         times = self._settings.query_times if can_be_asked else (self._settings.unanswered_after_seconds,)
-        following = next((called_at + after for after in times if called_at + after > now), None)
-        if following is not None:
-            self._messages.touch(seen, {"look_at": following})
+        ahead = [at for at in (*(called_at + after for after in times), escalates_at(seen)) if at and at > now]
+        if ahead:
+            self._messages.touch(seen, {"look_at": min(ahead)})
             return None
         if seen.asked:
             self._messages.touch(seen, {"look_at": None})

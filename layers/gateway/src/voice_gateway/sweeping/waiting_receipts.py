@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from voice_gateway.model.message import LEASE_SECONDS, Message, State
+from voice_gateway.model.message import DEFERRED, FINAL, LEASE_SECONDS, Message, State
+from voice_gateway.model.moving_on import at_ring, current_ring, is_open
 from voice_gateway.platform.observability import Invocation, Record
 from voice_gateway.receipts.settling import Settling
 from voice_gateway.storage.call_ids import CallId, CallIdChanged
@@ -20,7 +21,7 @@ OLDEST = 26 * 3600.0
 """Seconds after which a waiting receipt or an unknown message is no longer matched."""
 _AFTER_A_CALL = 3600.0
 """Seconds: a receipt belongs to a call of the hour before it."""
-_PATIENCE = LEASE_SECONDS + INTERVAL
+PATIENCE = LEASE_SECONDS + INTERVAL
 """Seconds for which a receipt is left to the sender, which knows its message for certain."""
 
 
@@ -48,9 +49,22 @@ class WaitingReceipts:
             else:
                 self._apply(call, "call_id", now, record)
         accepted = list(self._messages.in_state(State.ACCEPTED, now + OLDEST)) if unlinked else []
-        unlinked = self._link_accepted(unlinked, accepted, now, record)
+        # Read before ``unknown``: a message that is given up between the two is seen twice, and not missed.
+        calling = list(self._messages.in_state(State.CALLING, now + OLDEST))
+        unknown = list(self._messages.in_state(State.UNKNOWN, now, since=now - OLDEST))
+        waits = self._in_states(DEFERRED, now, 0) if unlinked else []
+        ended = self._in_states(FINAL, now, now) if unlinked else []
+        whole = {one.message_id: one for one in (*ended, *waits, *accepted, *unknown, *calling)}
+        earlier = [at_ring(message, ring) for message in whole.values() for ring in message.past]
+        earlier += [at_ring(message, ring) for message in ended if (ring := current_ring(message)) and is_open(ring)]
+        unlinked = self._link_accepted(unlinked, [*accepted, *earlier], now, record)
         if self._by_number:
-            self._link_by_number(unlinked, accepted, now, record)
+            self._link_by_number(unlinked, _Open(whole, accepted, calling, unknown, earlier), now, record)
+
+    def _in_states(self, states: Iterable[State], now: float, since: float) -> list[Message]:
+        return [
+            message for state in states for message in self._messages.in_state(state, now + 2 * OLDEST, since=since)
+        ]
 
     def _link_accepted(
         self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record
@@ -66,35 +80,41 @@ class WaitingReceipts:
                 self._link(call, message, "call_id", now, record)
         return left
 
-    def _link_by_number(self, unlinked: list[CallId], accepted: list[Message], now: float, record: Record) -> None:
-        """Links a receipt only if one message alone fits; otherwise it is counted, and shown by ``status``."""
-        # Read before ``unknown``: a message that is given up between the two is seen twice, and not missed.
-        calling = list(self._messages.in_state(State.CALLING, now + OLDEST))
-        unknown = list(self._messages.in_state(State.UNKNOWN, now, since=now - OLDEST))
+    def _link_by_number(self, unlinked: list[CallId], ones: "_Open", now: float, record: Record) -> None:
+        """Links a receipt only if one ring alone fits; otherwise it is counted, and shown by ``status``."""
         # After a redial the first call's receipt may still come, though the second call is accepted by now.
-        possible = {message.message_id: message for message in accepted if message.redials}
-        possible |= {message.message_id: message for message in unknown}
+        possible = {_key(message): message for message in ones.accepted if message.redials}
+        possible |= {_key(message): message for message in (*ones.earlier, *ones.unknown)}
         # Nothing is linked to a message that is still calling; but its receipt must not be taken for another's.
-        owners = _owners(unlinked, {**{each.message_id: each for each in calling}, **possible})
+        owners = _owners(unlinked, {**{_key(each): each for each in ones.calling}, **possible})
         for call in owners.without:
-            if -INTERVAL < call.marked - (now - _PATIENCE) <= 0:
+            if -INTERVAL < call.marked - (now - PATIENCE) <= 0:
                 record.count("UnlinkedReceipts")  # counted by one run only
-        still_open: dict[str, int] = {}
-        for message_id, message in possible.items():
-            calls = sorted(owners.calls[message_id], key=lambda call: call.since)
-            if any(call.marked > now - _PATIENCE for call in calls):
-                still_open[message_id] = message.unlinked  # unchanged, until its sender has had its time
-            elif message_id in owners.sharing or len(calls) > 1 + message.redials:
-                still_open[message_id] = len(calls)
+        still_open: dict[_Key, int] = {}
+        for key, message in possible.items():
+            calls = sorted(owners.calls[key], key=lambda call: call.since)
+            if any(call.marked > now - PATIENCE for call in calls):
+                still_open[key] = message.unlinked  # unchanged, until its sender has had its time
+            elif key in owners.sharing or len(calls) > 1 + message.redials:
+                still_open[key] = len(calls)
             else:
                 for call in calls:
                     self._link(call, message, "number", now, record)
-        self._show(possible.values(), still_open, record)
+        self._show(ones.whole, possible, still_open, record)
 
-    def _show(self, possible: Iterable[Message], still_open: dict[str, int], record: Record) -> None:
-        """Writes how many receipts might belong to each message."""
-        for message in possible:
-            count = still_open.get(message.message_id, 0)
+    def _show(
+        self,
+        whole: dict[str, Message],
+        possible: dict["_Key", Message],
+        still_open: dict["_Key", int],
+        record: Record,
+    ) -> None:
+        """Writes how many receipts might belong to each message, in whichever of its rings."""
+        counts: dict[str, int] = defaultdict(int)
+        for key in possible:
+            counts[key[0]] = max(counts[key[0]], still_open.get(key, 0))
+        for message_id, count in counts.items():
+            message = whole[message_id]
             if message.unlinked != count:
                 try:
                     self._messages.touch(message, {"unlinked": count})
@@ -116,27 +136,49 @@ class WaitingReceipts:
         record.count(f"Receipt{settled.title()}")
 
 
+_Key = tuple[str, int]
+"""Message id and ring."""
+
+
+def _key(message: Message) -> _Key:
+    return message.message_id, message.ring
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The messages that a receipt may be for, by what is known of them; ``earlier`` are rings that were left behind.
+
+    ``whole`` are all of them by their ids, as they are now.
+    """
+
+    whole: dict[str, Message]
+    accepted: list[Message]
+    calling: list[Message]
+    unknown: list[Message]
+    earlier: list[Message]
+
+
 @dataclass
 class _Owners:
-    """Which call ids could belong to each message; the messages that share one; the call ids without any message."""
+    """Which call ids could belong to each ring; the rings that share one; the call ids without any."""
 
-    calls: dict[str, list[CallId]] = field(default_factory=lambda: defaultdict(list))
-    sharing: set[str] = field(default_factory=set)
+    calls: dict[_Key, list[CallId]] = field(default_factory=lambda: defaultdict(list))
+    sharing: set[_Key] = field(default_factory=set)
     without: list[CallId] = field(default_factory=list)
 
 
-def _owners(unlinked: Iterable[CallId], messages: dict[str, Message]) -> _Owners:
+def _owners(unlinked: Iterable[CallId], messages: dict[_Key, Message]) -> _Owners:
     by_number: dict[str | None, list[Message]] = defaultdict(list)
     for message in messages.values():
         by_number[message.number_hash].append(message)
     owners = _Owners()
     for call in unlinked:
-        ids = {message.message_id for message in by_number.get(call.rhash, []) if could_be(call, message)}
-        for message_id in ids:
-            owners.calls[message_id].append(call)
-        if len(ids) > 1:
-            owners.sharing |= ids
-        if not ids:
+        keys = {_key(message) for message in by_number.get(call.rhash, []) if could_be(call, message)}
+        for key in keys:
+            owners.calls[key].append(call)
+        if len(keys) > 1:
+            owners.sharing |= keys
+        if not keys:
             owners.without.append(call)
     return owners
 

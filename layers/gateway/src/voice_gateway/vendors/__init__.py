@@ -28,3 +28,9 @@ def vendor(name: str) -> Vendor:
     module = import_module(f"{__name__}.{name}")
     assert isinstance(module.VENDOR, Vendor)  # noqa: S101 -- a promise to the type checker
     return module.VENDOR
+
+
+@cache
+def reasons() -> frozenset[str]:
+    """Every ``reason`` that a receipt of any vendor can have."""
+    return frozenset().union(*(vendor(name).reasons for name in names()))

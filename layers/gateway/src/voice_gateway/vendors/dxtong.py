@@ -89,6 +89,7 @@ class Dxtong(Vendor):
     callback_per_call: ClassVar[bool] = False
     result_query: ClassVar[bool] = False
     refusals: ClassVar[Refusals] = REFUSALS
+    reasons: ClassVar[frozenset[str]] = frozenset(reason for _, reason in RECEIPTS.values() if reason)
 
     def carry(self, form: Form, template: Template | None) -> Call | Fault:
         """The text in full; it must fit in 180 characters (section 2.3)."""

@@ -62,6 +62,7 @@ class Jumdata(Vendor):
     callback_per_call: ClassVar[bool] = True
     result_query: ClassVar[bool] = True
     refusals: ClassVar[Refusals] = REFUSALS
+    reasons: ClassVar[frozenset[str]] = frozenset({*FAILURES.values(), "unknown"})
 
     def carry(self, form: Form, template: Template | None) -> Call | Fault:
         """Template id and values; a value with an ASCII comma cannot be sent, for there is no escape (请求参数)."""

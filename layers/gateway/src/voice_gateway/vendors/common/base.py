@@ -48,6 +48,8 @@ class Vendor(ABC):
     result_query: ClassVar[bool]
     """True if it can be asked for the result of a call id."""
     refusals: ClassVar[Refusals]
+    reasons: ClassVar[frozenset[str]]
+    """Every ``reason`` that its receipts can have."""
     echoes_message_id: ClassVar[bool] = False
     """True if receipts echo our message id, which goes with each call as its ``reference``."""
     acknowledgement: ClassVar[str] = "success"
