@@ -288,8 +288,8 @@ def _sender() -> Sender:
     def draft(request: Request, now: float) -> Message:
         return Message(request.message_id, State.CALLING, now, notify_data=request.notify_data)
 
-    def refused(request: Request, message: Message, _: float) -> Plan:
-        return Plan(request, message, State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
+    def refused(_: Request, message: Message, __: float) -> Plan:
+        return Plan(message, State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
 
     settings, nothing = Settings({}), SimpleNamespace()
     table: Any = SimpleNamespace(messages=_Kept(), quotas=nothing)

@@ -37,6 +37,7 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED})
+TOLD_BY_RECEIPT = frozenset({State.DELIVERED, State.FAILED})
 UNDER_WAY = frozenset({State.CALLING, State.ACCEPTED, State.UNKNOWN})
 """A ring was begun, and its result is not known yet."""
 DEFERRED = frozenset({State.DUE, State.RELEASED})
@@ -100,6 +101,11 @@ class Message:
     no_more: bool = False
     retries: int = 0
     dry_run: bool = False
+
+    @property
+    def status(self) -> str:
+        """The state as its caller sees it."""
+        return PUBLIC_STATUS.get(self.state, str(self.state))
 
     @property
     def callee(self) -> str | None:

@@ -7,14 +7,13 @@ Pure: each function takes a message as it was seen and gives it as it is to be w
 from typing import Any
 
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.message import FINAL, UNDER_WAY, Message, State
+from voice_gateway.model.message import FINAL, TOLD_BY_RECEIPT, UNDER_WAY, Message, State
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.retrying import retry_after
 from voice_gateway.model.sequence import Ring
 
 _FOR_THE_NUMBERS_SAKE = frozenset({Code.INVALID_MOBILE, Code.BLOCKLISTED, Code.DAILY_LIMIT})
 """Refusals after which another number may fare better."""
-_SAID = frozenset({State.DELIVERED, State.FAILED})
 _NO_RESULT = frozenset({"submitting", "accepted", "unknown"})
 _WATCHED = 28 * 3600.0
 """Seconds after a call for which a receipt of it is matched by its number: ``sweeping.waiting_receipts``' 26 hours, an
@@ -74,7 +73,7 @@ def after_receipt(seen: Message, receipt: Receipt, attempt: str | None, linked_b
 def _after_a_late_one(seen: Message, at: int, receipt: Receipt, linked_by: str, now: float) -> Message | None:
     """After a receipt for a ring that is over, or that was left behind: it is kept with that ring."""
     ring = seen.past[at]
-    if not receipt.delivered and ring.status in _SAID:
+    if not receipt.delivered and ring.status in TOLD_BY_RECEIPT:
         return None
     call_id = receipt.call_id or ring.call_id
     heard = ring.but(
@@ -142,31 +141,26 @@ def released(message: Message, now: float) -> Message:
 
 def cancelled(seen: Message, now: float) -> Message:
     """Called off: no ring is under way, and none follows."""
-    return at_rest(
-        seen.but(
-            state=State.CANCELLED,
-            error=seen.past[-1].error if seen.past else None,
-            deferred_until=None,
-            lease=None,
-            request="",
-            updated_at=now,
-            **_the_last_rings(seen),
-        )
-    )
+    return _ended_between_rings(seen, State.CANCELLED, seen.past[-1].error if seen.past else None, now)
 
 
 def out_of_time(seen: Message, why: Fault, now: float) -> Message:
     """Its time ran out before its next ring began."""
-    return at_rest(
-        seen.but(
-            state=State.EXPIRED,
-            error=why.as_dict(),
-            deferred_until=None,
-            request="",
-            updated_at=now,
-            **_the_last_rings(seen),
-        )
+    return _ended_between_rings(seen, State.EXPIRED, why.as_dict(), now)
+
+
+def _ended_between_rings(seen: Message, state: State, error: dict[str, Any] | None, now: float) -> Message:
+    """What will not be sent again keeps no number and no text."""
+    ended = seen.but(
+        state=state,
+        error=error,
+        deferred_until=None,
+        lease=None,
+        request="",
+        updated_at=now,
+        **_the_last_rings(seen),
     )
+    return at_rest(ended)
 
 
 def _the_last_rings(message: Message) -> dict[str, Any]:
@@ -206,7 +200,7 @@ def current_ring(message: Message) -> Ring | None:
     return Ring(
         ring=message.ring,
         callee=message.callee,
-        status="submitting" if message.state is State.CALLING else str(message.state),
+        status=message.status,
         at=message.called_at or message.updated_at,
         vendor=message.vendor,
         call_id=message.call_id,

@@ -5,14 +5,12 @@ import json
 from typing import Any
 
 from voice_gateway.model.faults import Fault
-from voice_gateway.model.message import DEFERRED, PUBLIC_STATUS, Message, State
+from voice_gateway.model.message import DEFERRED, TOLD_BY_RECEIPT, Message, State
 from voice_gateway.model.moving_on import escalates_at, with_current_ring
 from voice_gateway.model.request import valid_template_name
 from voice_gateway.model.sequence import Ring
 
 Result = dict[str, Any]
-
-_SAID = frozenset({State.DELIVERED, State.FAILED})
 
 
 def result(message: Message, *, replayed: bool = False) -> Result:
@@ -20,14 +18,14 @@ def result(message: Message, *, replayed: bool = False) -> Result:
     rings = with_current_ring(message)
     return {
         "message_id": message.message_id,
-        "status": PUBLIC_STATUS.get(message.state, str(message.state)),
+        "status": message.status,
         "vendor": message.vendor,
         "call_id": message.call_id,
         "linked_by": message.linked_by,
         "reason": message.reason,
         "error": message.error,
         "receipt": message.receipt,
-        "later_receipts": max(0, len(message.receipts) - max(1, sum(ring.status in _SAID for ring in rings))),
+        "later_receipts": max(0, len(message.receipts) - max(1, sum(ring.status in TOLD_BY_RECEIPT for ring in rings))),
         "unlinked_receipts": message.unlinked,
         "redials": message.redials,
         "deferred_until": rfc3339(message.deferred_until) if message.state in DEFERRED else None,

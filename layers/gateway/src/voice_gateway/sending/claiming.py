@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.message import LEASE_SECONDS, Message, State
+from voice_gateway.model.message import DEFERRED, LEASE_SECONDS, Message, State
 from voice_gateway.model.moving_on import after_ring
 from voice_gateway.model.request import Request
 from voice_gateway.platform.observability import Invocation
@@ -116,7 +116,7 @@ class Claims:
         """Raises MessageChanged if the stored message is no longer as it was seen."""
         same = seen.fingerprint == message.fingerprint
         with _nothing_rung(message):
-            if same and seen.state in {State.DUE, State.RELEASED}:  # an earlier release took what is refused today
+            if same and seen.state in DEFERRED:  # an earlier release took what is refused today
                 given = {name: getattr(message, name) for name in ("state", "error", "attempt", "updated_at")}
                 ended = seen.but(**given, request="", look_at=None, deferred_until=None)
                 return Claim(self._messages.take_over(seen, ended))

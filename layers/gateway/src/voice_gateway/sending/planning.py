@@ -34,13 +34,12 @@ class NothingRung(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with ``message``, which ``request`` asks for.
+    """What to do with ``message``.
 
     ``state`` is ``calling`` if the first of ``carriers`` is to be called; otherwise it is the state to write.
     ``stale``: the quota counts this message at the time of an earlier attempt.
     """
 
-    request: Request
     message: Message
     state: State
     error: Fault | None = None
@@ -69,12 +68,12 @@ class Planner:
     def plan(self, request: Request, message: Message, now: float) -> Plan:
         """The plan for the message's next ring, or its redial. Raises AwsUnavailable."""
         if message.expires_at is not None and message.expires_at <= now:
-            return expired(request, message)
+            return _expired(message)
         message = message.but(number_hash=self._hash_number(request.numbers[message.place]))
         avoid = message.vendor if message.redials else message.past[-1].vendor if message.past else None
         template = self._template(request)
         if isinstance(template, Fault):
-            return Plan(request, message, State.REJECTED, template)
+            return Plan(message, State.REJECTED, template)
         route = self._router.route(request, template, message, now, avoid)
         full = []
         for at, carrier in enumerate(route.carriers):
@@ -84,9 +83,9 @@ class Planner:
                 counted = self._quotas.count(carrier.quota, now)
             if counted is not Counted.FULL:
                 stale = counted is Counted.STALE
-                return Plan(request, message, State.CALLING, carriers=route.carriers[at:], stale=stale)
+                return Plan(message, State.CALLING, carriers=route.carriers[at:], stale=stale)
             full.append(carrier.cap_reached)
-        return _without_carrier(request, message, route, full)
+        return _without_carrier(message, route, full)
 
     def draft(self, request: Request, now: float) -> Message:
         """The message as it would be stored, without the number's hash and what the plan decides."""
@@ -124,17 +123,17 @@ def new_attempt() -> str:
     return uuid.uuid4().hex[:16]
 
 
-def expired(request: Request, message: Message) -> Plan:
+def _expired(message: Message) -> Plan:
     fault = Fault(Code.EXPIRED, "expires_at had passed before the phone could be rung")
-    return Plan(request, message, State.EXPIRED, fault)
+    return Plan(message, State.EXPIRED, fault)
 
 
-def _without_carrier(request: Request, message: Message, route: Route, full: list[Fault]) -> Plan:
+def _without_carrier(message: Message, route: Route, full: list[Fault]) -> Plan:
     """No vendor can carry it now: deferred to the next opening if only the hours are in the way, otherwise rejected."""
     if route.opens is not None:
-        return Plan(request, message, State.DUE, deferred_until=route.opens)
+        return Plan(message, State.DUE, deferred_until=route.opens)
     shut = [fault for fault in route.passed if fault.code is Code.OUTSIDE_HOURS]
     faults = {fault.vendor: fault for fault in (*route.passed, *full)}
     first = next((faults[name] for name in route.order if name in faults), None)
     error = shut[0] if shut else first or Fault(Code.NOT_CONFIGURED, "no vendor is in the order")
-    return Plan(request, message, State.REJECTED, error)
+    return Plan(message, State.REJECTED, error)

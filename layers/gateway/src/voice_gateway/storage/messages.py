@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.model.message import DEFERRED, FINAL, Message, State
 from voice_gateway.model.moving_on import after_outcome, cancelled
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.sequence import Sequence, rings_from_json, rings_to_json
@@ -138,7 +138,7 @@ class Messages:
             ended = seen.but(**changes, state=state, lease=None)
             moved = after_outcome(ended, changes["updated_at"])
             follows, past = "", dict[str, str]()
-            if moved.state in {State.DUE, State.RELEASED}:
+            if moved.state in DEFERRED:
                 follows, past = f" AND attribute_not_exists(#no_more) AND {_past_as(seen)}", _past_of(seen)
             sets = {**changes, "lease": None, **_differences(ended, moved), "state": moved.state}
             try:
@@ -296,6 +296,6 @@ def _message(item: Item) -> Message:
     found["state"] = State(found["state"])
     found["receipts"] = frozenset(found.get("receipts", ()))
     message = Message(**found)
-    if "ring" not in found and message.called_at and message.state not in {State.DUE, State.RELEASED}:
+    if "ring" not in found and message.called_at and message.state not in DEFERRED:
         return message.but(ring=1)  # an earlier version did not count rings
     return message
