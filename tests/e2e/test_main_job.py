@@ -269,7 +269,8 @@ def test_what_nobody_could_take_is_tried_again_by_the_gateway_and_is_no_dead_let
 
     def tried_again() -> bool:
         gateway.invoke("sweep", {})
-        return bool(status(gateway, message_id)["deferred_until"] > waits)
+        until_when = status(gateway, message_id)["deferred_until"]  # null while it is being handed over
+        return bool(until_when and until_when > waits)
 
     until(tried_again, what="a retry")
     assert len(calls(gateway, "dxtong", mobile)) - before >= 2
