@@ -11,7 +11,8 @@ import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from voice_gateway.model.message import FINAL
 
+from local import deployment
 from local.aws import Clients
 from local.places import ROOT
 from local.server import StackError
@@ -36,6 +38,8 @@ BETWEEN_SENDS = 0.25
 """Seconds between two messages, of whichever sender."""
 AROUND = 5.0
 """Seconds of traffic before and after each deployment."""
+EMPTY_WITHIN = 60.0
+"""Seconds that the lanes may take to become empty, before a release without them is gone back to."""
 AT_THE_END = 240.0
 """Seconds that the last results may take: what a killed process left behind is given up, and then linked, by sweeps."""
 
@@ -120,7 +124,8 @@ def run(commit: str, say: Callable[[str], None]) -> int:
                 for doing, done, source in ((*PHASES[1:3], ROOT), (*PHASES[3:], before)):
                     traffic.phase = doing
                     began = time.monotonic()
-                    stack.deploy_again(source)
+                    with _past_the_lanes(stack, source):
+                        stack.deploy_again(source)
                     traffic.phase = done
                     say(f"{doing} took {time.monotonic() - began:.0f} s")
                     time.sleep(AROUND)
@@ -131,6 +136,41 @@ def run(commit: str, say: Callable[[str], None]) -> int:
     for finding in wrong[:20]:
         print(f"WRONG: {finding}")
     return 1 if wrong else 0
+
+
+@contextmanager
+def _past_the_lanes(stack: Stack, to: Path) -> Iterator[None]:
+    """What an operator does who goes back to a release without lanes (docs/operations.md, Upgrades and rollbacks)."""
+    found = deployment.outputs(stack.aws)
+    if "UrgentQueueUrl" not in found or "UrgentQueue:" in (to / "template.yaml").read_text():
+        yield
+        return
+    topic, function = found["NotifyTopicArn"], found["SendFunctionArn"]
+    stack.aws.lambda_.add_permission(
+        FunctionName=function,
+        StatementId="going-back",
+        Action="lambda:InvokeFunction",
+        Principal="sns.amazonaws.com",
+        SourceArn=topic,
+    )
+    subscribed = stack.aws.sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function)["SubscriptionArn"]
+    lanes = [found["UrgentQueueUrl"], found["BulkQueueUrl"]]
+    until = time.monotonic() + EMPTY_WITHIN
+    while not all(_is_empty(stack, lane) for lane in lanes):
+        if time.monotonic() > until:
+            raise StackError("the lanes did not become empty")
+        time.sleep(BETWEEN_SENDS)
+    for trigger in stack.aws.lambda_.list_event_source_mappings()["EventSourceMappings"]:
+        if ":sqs:" in trigger["EventSourceArn"]:
+            stack.aws.lambda_.update_event_source_mapping(UUID=trigger["UUID"], Enabled=False)
+    yield
+    stack.aws.sns.unsubscribe(SubscriptionArn=subscribed)
+
+
+def _is_empty(stack: Stack, queue: str) -> bool:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    depths = stack.aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+    return set(depths.values()) == {"0"}
 
 
 def _checkout(commit: str, folder: Path) -> str:

@@ -26,6 +26,8 @@ import yaml
 from voice_gateway.platform import aws, settings
 from voice_gateway.platform.callback_tokens import Keyring
 from voice_gateway.platform.observability import log
+from voice_gateway.storage import call_ids, messages, table
+from voice_gateway.sweeping import due
 
 from local.simulators.found import simulators
 from tests import found, marks
@@ -37,6 +39,12 @@ SERVICES = ("dynamodb", "secretsmanager", "ssm", "sns", "sqs")
 HOOK = "tests"
 """The id under which a test hooks into the clients; such hooks are taken out after each test."""
 FUNCTIONS = found.FOLDERS
+QUEUES = {
+    "outbox": "OUTBOX_QUEUE_URL",
+    "dead-letters": "DEAD_LETTER_QUEUE_URL",
+    "urgent": "URGENT_QUEUE_URL",
+    "bulk": "BULK_QUEUE_URL",
+}
 ORDER_SHIPPED: dict[str, Any] = {
     "text": "您的订单号是:{order}。已由{carrier}发出,请注意查收。",
     "vendors": {"dxtong": {}, "jumdata": {"template_id": "T1001", "params": ["order", "carrier"]}},
@@ -83,6 +91,24 @@ class Gateway:
         sns["MessageId"] = message_id or str(uuid.uuid4())
         return self.invoke("send", event)
 
+    def by_lane(self, *bodies: Any, lane: str = "urgent", received: int = 1) -> list[str]:
+        """Delivers what is in a lane, in the shape of events/send_sqs.json; returns which of them go back."""
+        event = json.loads((ROOT / "events" / "send_sqs.json").read_text())
+        (shape,) = event["Records"]
+        arn = shape["eventSourceARN"].rpartition(":")[0] + f":{STACK}-{lane}"
+        more = {"eventSourceARN": arn, "attributes": {"ApproximateReceiveCount": str(received)}}
+        records = [
+            {**shape, **more, "messageId": f"sqs-{at}", "body": body if isinstance(body, str) else json.dumps(body)}
+            for at, body in enumerate(bodies)
+        ]
+        told = self.invoke("send", {"Records": records})
+        return [failure["itemIdentifier"] for failure in told["batchItemFailures"]]
+
+    def take_up(self, handed_over: dict[str, Any]) -> Any:
+        """Delivers what the gateway put into a lane itself; returns what is told of the message then."""
+        self.by_lane(handed_over)
+        return self.status(handed_over["handed_over"]["message_id"])
+
     def status(self, message_id: str) -> Any:
         return self.invoke("status", {"message_id": message_id})
 
@@ -111,6 +137,7 @@ def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
     canary = Canary()
     before = dict(os.environ)
     os.environ.update(gateway.environ)
+    before_tests = _made_small()
     _forget()
     try:
         _make(gateway)
@@ -121,9 +148,21 @@ def deployed(endpoints: Mapping[str, str], **environ: str) -> Iterator[Gateway]:
         yield gateway
         assert not canary.found, "\n".join(canary.found)
     finally:
+        for (module, name), value in before_tests.items():
+            setattr(module, name, value)
         _forget()
         os.environ.clear()
         os.environ.update(before)
+
+
+def _made_small() -> dict[tuple[ModuleType, str], int]:
+    """One worker, for moto takes no lock, and what another thread writes the canary does not hear; and two parts of the
+    index, for sixteen are as many requests. Returns what is to be put back."""
+    wanted = {(aws, "WORKERS"): 1, **{(module, "SHARDS"): 2 for module in (call_ids, due, messages, table)}}
+    before = {(module, name): getattr(module, name) for module, name in wanted}
+    for (module, name), value in wanted.items():
+        setattr(module, name, value)
+    return before
 
 
 def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:
@@ -134,7 +173,6 @@ def _environment(endpoints: Mapping[str, str]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "STACK_NAME": STACK,
         "CALLS_TABLE": f"{STACK}-calls",
-        "NOTIFY_TOPIC_ARN": f"{topic}-notify",
         "RESULTS_TOPIC_ARN": f"{topic}-results",
         "ALARM_TOPIC_ARN": f"{topic}-alarms",
         **{f"{name.upper()}_ENDPOINT": address for name, address in endpoints.items()},
@@ -157,11 +195,11 @@ def _make(gateway: Gateway) -> None:
     environ = gateway.environ
     gateway.client("dynamodb").create_table(TableName=environ["CALLS_TABLE"], **_table_schema())
     sns, sqs, secrets = gateway.client("sns"), gateway.client("sqs"), gateway.client("secretsmanager")
-    for queue, variable in (("outbox", "OUTBOX_QUEUE_URL"), ("dead-letters", "DEAD_LETTER_QUEUE_URL")):
+    for queue, variable in QUEUES.items():
         environ[variable] = gateway.queues[queue] = sqs.create_queue(QueueName=f"{STACK}-{queue}")["QueueUrl"]
-    for topic in ("notify", "results", "alarms"):
+    for topic in ("results", "alarms"):
         arn = sns.create_topic(Name=f"{STACK}-{topic}")["TopicArn"]
-        variable = {"notify": "NOTIFY_TOPIC_ARN", "results": "RESULTS_TOPIC_ARN", "alarms": "ALARM_TOPIC_ARN"}[topic]
+        variable = {"results": "RESULTS_TOPIC_ARN", "alarms": "ALARM_TOPIC_ARN"}[topic]
         environ[variable] = arn
         url = gateway.queues[topic] = sqs.create_queue(QueueName=f"{STACK}-{topic}")["QueueUrl"]
         queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -196,7 +234,11 @@ def _table_schema() -> dict[str, Any]:
     class Loader(yaml.SafeLoader):
         pass
 
-    Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+    def given(loader: yaml.SafeLoader, tag: str, node: Any) -> Any:
+        """What an Fn::If has where its condition holds; nothing of the other functions."""
+        return loader.construct_sequence(node, deep=True)[1] if tag == "If" else None
+
+    Loader.add_multi_constructor("!", given)
     template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
     tables = [r for r in template["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table"]
     wanted = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
@@ -290,12 +332,13 @@ class Canary:
         """A hook sees what is sent even where the sending fails, and before a test takes it."""
 
         def publish(params: dict[str, Any], **_: Any) -> None:
-            if _PRINTED.hears() and params["TopicArn"] != gateway.environ["NOTIFY_TOPIC_ARN"]:  # which carries requests
+            if _PRINTED.hears():
                 alarm = params["TopicArn"] == gateway.environ["ALARM_TOPIC_ARN"]
                 self._look("a topic", json.dumps(params, ensure_ascii=False), notify_data=alarm)
 
         def send_message(params: dict[str, Any], **_: Any) -> None:
-            if not _PRINTED.hears():  # the test's own letter
+            lanes = {gateway.queues["urgent"], gateway.queues["bulk"]}  # which carry requests
+            if not _PRINTED.hears() or params["QueueUrl"] in lanes:  # or the test's own letter
                 return
             body = json.loads(params["MessageBody"])
             # A request to be sent, or a receipt that cannot be read, is kept as it is.

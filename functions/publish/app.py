@@ -7,13 +7,15 @@ from voice_gateway.platform.aws import Topic
 from voice_gateway.platform.observability import invocation
 from voice_gateway.platform.settings import settings
 from voice_gateway.results.publish import Publisher
+from voice_gateway.storage.lanes import Lanes
 from voice_gateway.storage.outbox import Outbox
 
 
 @cache
 def _publisher() -> Publisher:
     own = settings()
-    return Publisher(Topic(own.results_topic), Topic(own.notify_topic), Outbox(own.outbox_queue))
+    lanes = Lanes(own.urgent_queue, own.bulk_queue)
+    return Publisher(Topic(own.results_topic), lanes, Outbox(own.outbox_queue))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from voice_gateway.platform.secrets import Secrets
 from voice_gateway.platform.settings import settings
 from voice_gateway.storage.calls_table import calls_table
 from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.lanes import Lanes
 from voice_gateway.storage.outbox import Outbox
 from voice_gateway.sweeping.sweep import Sweep
 from voice_gateway.vendors.common.accounts import Accounts
@@ -18,8 +19,8 @@ from voice_gateway.vendors.common.accounts import Accounts
 def _sweep() -> Sweep:
     own = settings()
     queues = Outbox(own.outbox_queue), DeadLetters(own.dead_letter_queue)
-    topics = Topic(own.results_topic), Topic(own.notify_topic)
-    return Sweep(own, calls_table(own.calls_table), *queues, *topics, Accounts(own, Secrets()))
+    lanes = Lanes(own.urgent_queue, own.bulk_queue)
+    return Sweep(own, calls_table(own.calls_table), *queues, Topic(own.results_topic), lanes, Accounts(own, Secrets()))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, float]:

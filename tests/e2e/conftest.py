@@ -12,6 +12,7 @@ PARAMETERS = {
     "RedialAfterSeconds": "2",
     "UnansweredAfterSeconds": "2",
     "VendorDeadlineSeconds": "2",
+    "JumdataPerSecond": "50",  # never in the way, but where a test has taken the slots
     "VendorRestSeconds": "0",  # else one test's refusal decides which vendor another test's message goes to
     "BalanceSchedule": "rate(1 minute)",
     "LogLevel": "DEBUG",  # no level may show what must not be shown

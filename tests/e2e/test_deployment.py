@@ -74,6 +74,7 @@ def test_the_events_are_what_the_triggers_deliver(gateway: Stack, catcher: "Catc
         push(catcher.api(method) + "?callStatus=0", body)
     wanted: dict[str, Callable[[Any], bool]] = {
         "send_sns": lambda event: "Sns" in event.get("Records", [{}])[0],
+        "send_sqs": lambda event: event.get("Records", [{}])[0].get("eventSource") == "aws:sqs",
         "publish": lambda event: event.get("Records", [{}])[0].get("eventName") == "MODIFY",
         "callback_dxtong": lambda event: event.get("httpMethod") == "POST",
         "callback_jumdata_post": lambda event: event.get("httpMethod") == "POST",
@@ -158,12 +159,16 @@ class Catcher:
         )["FunctionArn"]
 
     def watch(self) -> None:
-        """The topic, the stream and a schedule."""
+        """The topic, a queue behind it, the stream and a schedule."""
         topic = self._stack.description["notify_topic_arn"]
         self._stack.aws.lambda_.add_permission(
             FunctionName=self.NAME, StatementId="sns", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com"
         )
         self._stack.aws.sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=self._arn)
+        queue = self._stack.queue_on(topic, self.NAME)
+        found = self._stack.aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        arn = found["Attributes"]["QueueArn"]
+        self._stack.aws.lambda_.create_event_source_mapping(EventSourceArn=arn, FunctionName=self.NAME, BatchSize=1)
         table = self._stack.aws.dynamodb.describe_table(TableName=self._stack.description["calls_table"])["Table"]
         self._stack.aws.lambda_.create_event_source_mapping(
             EventSourceArn=table["LatestStreamArn"], FunctionName=self.NAME, StartingPosition="TRIM_HORIZON"

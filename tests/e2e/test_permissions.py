@@ -207,6 +207,7 @@ def keeps_a_result(stack: Stack) -> None:
     """With the topic shut, a result can only go to the outbox; `sweep` publishes it from there."""
     queue, message_id = results_queue(stack), new_id()
     outbox = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+    sweeps(stack)  # what another test left there is not what is kept here
 
     def kept() -> bool:
         depth = stack.aws.sqs.get_queue_attributes(QueueUrl=outbox, AttributeNames=["ApproximateNumberOfMessages"])
@@ -224,12 +225,62 @@ def keeps_a_result(stack: Stack) -> None:
 
 
 def hands_over(stack: Stack) -> None:
-    """An unknown message whose caller wants a redial goes back to `send` through the notify topic."""
-    message_id = new_id()
-    send(stack, message_id=message_id, mobile=number(83), on_unknown="redial_once", **SHIPPED)
+    """By its lane: an unknown message whose caller wants a redial, and a bulk one that was kept until its time."""
+    redialled, kept = new_id(), new_id()
+    send(stack, message_id=redialled, mobile=number(83), on_unknown="redial_once", **SHIPPED)
+    soon = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)).isoformat()
+    send(stack, message_id=kept, mobile=number(79), not_before=soon, priority="bulk", **SHIPPED)
     time.sleep(7.5)
     sweeps(stack)
-    until(lambda: status(stack, message_id)["redials"] == 1, what="the redial")
+    until(lambda: status(stack, redialled)["redials"] == 1, what="the redial")
+    until(lambda: status(stack, kept)["status"] == "delivered", what="the message")
+
+
+def publishes_late(stack: Stack) -> None:
+    """A result that lies in the outbox."""
+    queue, message_id = results_queue(stack), new_id()
+    letter = {"kind": "result", "result": {**status(stack, message_id), "message_id": message_id}}
+    outbox = stack.aws.sqs.get_queue_url(QueueName=_queue(stack, "outbox"))["QueueUrl"]
+    stack.aws.sqs.send_message(QueueUrl=outbox, MessageBody=json.dumps(letter))
+    sweeps(stack)
+    until(lambda: any(r["message_id"] == message_id for r in stack.messages(queue)), what="the result")
+
+
+def publish(stack: Stack, **request: Any) -> str:
+    """To the notify topic, with no attribute; returns the message's id."""
+    message_id = new_id()
+    topic = stack.description["notify_topic_arn"]
+    stack.aws.sns.publish(TopicArn=topic, Message=json.dumps({"message_id": message_id, **SHIPPED, **request}))
+    return message_id
+
+
+def moves_to_bulk(stack: Stack) -> None:
+    """A request that only its text says is bulk."""
+    moved = publish(stack, mobile=number(79), priority="bulk")
+    until(lambda: status(stack, moved)["status"] == "delivered", what="the message")
+
+
+def waits_in_its_lane(stack: Stack) -> None:
+    """Others have the slots of the next seconds: it comes again within as many, and not when the queue would let it."""
+    free_at = {"pk": {"S": "PACE#jumdata#0"}, "free_at": {"N": f"{time.time() + 6:.3f}"}, "v": {"N": "1"}}
+    stack.aws.dynamodb.put_item(TableName=stack.description["calls_table"], Item=free_at)
+    waited = [publish(stack, mobile=free_number(), vendor="jumdata", priority=lane) for lane in ("urgent", "bulk")]
+    until(lambda: all(status(stack, each)["status"] == "delivered" for each in waited), within=40, what="both")
+
+
+def links_by_number(stack: Stack) -> None:
+    """A receipt that waits for its message is looked for by its number."""
+    call_id = str(time.time_ns())[-9:]
+    body = f"code=2&voiceid={call_id}&mobilephone={number(78)}".encode()
+    assert push(_address(stack, "dxtong"), body) == (200, "success")
+    sweeps(stack)
+
+
+def hands_the_next_bulk_ring_over(stack: Stack) -> None:
+    message_id = new_id()
+    more = {"escalate_to": [number(7)], "priority": "bulk", "vendor": "dxtong"}
+    send(stack, message_id=message_id, mobile=number(36), **more, **SHIPPED)
+    until(lambda: status(stack, message_id)["status"] == "delivered", what="the second ring")
 
 
 def alarms(stack: Stack) -> None:
@@ -267,23 +318,21 @@ NEEDED: dict[str, dict[str, Scenario]] = {
         "secretsmanager:GetSecretValue": sends,
         "ssm:GetParameter": sends,
         "sqs:SendMessage": keeps_an_outcome,
+        "sqs:ChangeMessageVisibility": waits_in_its_lane,
     },
     **{f"callback_{name}": _callback_needs(name) for name in VENDORS},
     "status": {"dynamodb:GetItem": asks},
     "cancel": {"dynamodb:GetItem": calls_off, "dynamodb:UpdateItem": calls_off},
-    "publish": {
-        "sns:Publish": publishes,
-        "sqs:SendMessage": keeps_a_result,
-    },
+    "publish": {"sns:Publish": publishes, "sqs:SendMessage": keeps_a_result},
     "sweep": {
         "dynamodb:GetItem": sweeps_a_link,
         "dynamodb:PutItem": sweeps_the_outbox,
         "dynamodb:UpdateItem": sweeps_the_unanswered,
         "dynamodb:Query": sweeps,
-        "sns:Publish": hands_over,
+        "sns:Publish": publishes_late,
         "sqs:ReceiveMessage": sweeps,
         "sqs:DeleteMessage": sweeps_the_outbox,
-        "sqs:SendMessage": sweeps_what_nobody_can_apply,
+        "sqs:SendMessage": hands_over,
         "secretsmanager:GetSecretValue": sweeps_the_unanswered,
     },
     "balance_check": {
@@ -295,12 +344,21 @@ NEEDED: dict[str, dict[str, Scenario]] = {
 }
 TAKEN_OUT = [(function, action, needs) for function, actions in NEEDED.items() for action, needs in actions.items()]
 # What only happens where something else fails, and what the lines above use one resource of two for.
-UNDER_FAULT = [*(keeps_a_receipt(name) for name in VENDORS), hands_the_next_ring_over]
+UNDER_FAULT = [
+    *(keeps_a_receipt(name) for name in VENDORS),
+    hands_the_next_ring_over,
+    hands_the_next_bulk_ring_over,
+    moves_to_bulk,
+    links_by_number,
+    sweeps_what_nobody_can_apply,
+]
 
 # What AWS does by itself with a function's role, and the local server without asking its IAM: Lambda writes the log,
 # reads the stream and delivers the dead letters of two functions; the rest is granted under a condition only. All of it
 # is listed in tests/template, the conditions with their reasons.
 STATEMENTS_OF_AWS = {"Log", "Stream", "OwnKey", "NetworkInterfaces", "Trace"}
+BY_THE_POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+"""What Lambda does to a lane with the role of ``send``."""
 DEAD_LETTERS_BY_LAMBDA = {"send", "publish"}
 
 _worked: set[Scenario] = set()
@@ -341,7 +399,8 @@ def test_a_role_grants_what_its_function_asks_for_and_no_more(gateway: Stack, fu
 
 def by_aws(function: str, grant: Grant) -> bool:
     delivers = function in DEAD_LETTERS_BY_LAMBDA and grant.action == "sqs:SendMessage" and "Dead" in grant.resource
-    return grant.sid in STATEMENTS_OF_AWS or delivers
+    polls = grant.sid == "Lanes" and function == "send" and grant.action in BY_THE_POLLER
+    return grant.sid in STATEMENTS_OF_AWS or delivers or polls
 
 
 def _queue(stack: Stack, part: str) -> str:

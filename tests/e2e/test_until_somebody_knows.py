@@ -29,12 +29,12 @@ def begun(gateway: Stack) -> dict[str, Any]:
 
 
 def swept(gateway: Stack, happened: Callable[[], Any], within: float, what: str) -> Any:
-    """Waits for it, with a sweep every other second: more often than each minute, so that a test takes no minutes."""
+    """Waits for it, with a sweep every few seconds: more often than each minute, so that a test takes no minutes."""
     last = 0.0
 
     def looked() -> Any:
         nonlocal last
-        if time.monotonic() > last + 2:
+        if time.monotonic() > last + 4:
             gateway.invoke("sweep", {})
             last = time.monotonic()
         return happened()

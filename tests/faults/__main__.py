@@ -16,6 +16,7 @@ from tests.faults.figures import Figure, say, table
 SECONDS = {
     "boundaries": 540.0,
     "sequences": 500.0,
+    "lanes": 150.0,
     "model": 60.0,
     "ablations": 330.0,
     "processes": 170.0,

@@ -22,7 +22,7 @@ from voice_gateway.model.message import State
 from voice_gateway.storage.calls_table import calls_table
 from voice_gateway.storage.quotas import Counted, Quota, Quotas
 
-from tests.faults import boundaries, sequences
+from tests.faults import boundaries, lanes, sequences
 from tests.faults.figures import Figure, say
 from tests.faults.kinds import Kind, kinds_at
 from tests.faults.world import NOON, ORDERS, Behaviour, Call, Pushed, World, findings
@@ -45,16 +45,24 @@ _DEFINITE = 'when, values = "#attempt = :mine AND #st IN (:calling, :unknown)", 
 _OTHERS = 'when = "#attempt = :mine AND #st = :calling"'
 _MINE = '{"mine": message.attempt or "", "calling": State.CALLING}'
 
-_AS_SEEN = """            _differences(seen, moved),
-            f"#st = :seen AND #attempt = :old AND attribute_not_exists(#no_more) AND {_past_as(seen)}",
+_AS_SEEN = """            differences(seen, moved),
+            f"#st = :seen AND #attempt = :old AND attribute_not_exists(#no_more) AND {past_as(seen)}",
+            look_of(moved),
             seen=seen.state,
             old=seen.attempt,
-            **_past_of(seen),
+            **past_of(seen),
 """
-_AS_IT_MAY_BE = """            _differences(seen, moved),
+_AS_IT_MAY_BE = """            differences(seen, moved),
             "attribute_not_exists(#no_more) AND NOT #st IN (:delivered, :cancelled)",
+            look_of(moved),
             delivered=State.DELIVERED,
             cancelled=State.CANCELLED,
+"""
+
+_ALONE = """            differences(seen, moved),
+            "#st = :seen",
+            look_of(moved),
+            seen=seen.state,
 """
 
 RULES = (
@@ -115,7 +123,7 @@ RULES = (
             (
                 "storage/messages.py",
                 _AS_SEEN,
-                '            _differences(seen, moved),\n            "#st = :seen",\n            seen=seen.state,\n',
+                _ALONE,
             ),
         ),
         "interleavings of sequences",
@@ -254,6 +262,18 @@ RULES = (
             ),
         ),
         "single faults",
+        ("LOST",),
+    ),
+    Rule(
+        "what could not be stored goes back to its lane",
+        (
+            (
+                "sending/sender.py",
+                'invocation.record.count("WentBack")\n            return True',
+                'invocation.record.count("WentBack")\n            return False',
+            ),
+        ),
+        "a batch of a lane",
         ("LOST",),
     ),
     Rule(
@@ -447,6 +467,12 @@ def _used_again() -> Iterator[str]:
         yield f"MISATTRIBUTED m1 is {states[0]}, m2 {states[1]}"
 
 
+def _lanes() -> Iterator[str]:
+    for behaviour in lanes.behaviours():
+        if behaviour.by_lane == 3 and behaviour.name.endswith("ok"):
+            yield from boundaries.singles(behaviour).examples.values()
+
+
 PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "single faults": _single_faults,
     "interleavings": _interleavings,
@@ -459,6 +485,7 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "a race with no sweep": _no_sweep,
     "an outage through all pushes": _outage,
     "a call id used again": _used_again,
+    "a batch of a lane": _lanes,
 }
 
 # The copies.

@@ -19,8 +19,11 @@ from tests.faults.world import BEFORE_NINE, ORDERS, SOON, Behaviour, World, find
 
 Chosen = dict[int, Kind]
 PROCESSES = 2
-MOST_UNKNOWN = 0.0238
-"""The share of single faults that end ``unknown`` though nobody was rung: lower it where the code gets better."""
+MOST_UNKNOWN = 0.0272
+"""The share of single faults that end ``unknown`` though nobody was rung: lower it where the code gets better.
+
+It was 0.0221 while a sweep made more requests that could fail: 2,154 of 97,461 runs, and 2,158 of 79,406 since.
+"""
 _WORST = 400
 """I/O after which a run is taken not to end."""
 

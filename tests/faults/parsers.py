@@ -285,20 +285,22 @@ class _Kept:
 def _sender() -> Sender:
     """``send`` with all that lies behind its reading cut off."""
 
-    def draft(request: Request, now: float) -> Message:
+    def draft(request: Request, now: float, *, bulk: bool) -> Message:
         return Message(request.message_id, State.CALLING, now, notify_data=request.notify_data)
 
     def refused(_: Request, message: Message, __: float) -> Plan:
         return Plan(message, State.REJECTED, Fault(Code.NOT_CONFIGURED, "no vendor here"))
 
-    settings, nothing = Settings({}), SimpleNamespace()
-    table: Any = SimpleNamespace(messages=_Kept(), quotas=nothing)
+    settings, nothing = Settings({"URGENT_QUEUE_URL": "https://sqs/1/urgent"}), SimpleNamespace()
+    table: Any = SimpleNamespace(messages=_Kept(), quotas=nothing, numbers=nothing)
     means: dict[str, Any] = {
         "planner": SimpleNamespace(draft=draft, plan=refused),
         "caller": nothing,
         "recorder": nothing,
+        "lanes": SimpleNamespace(move_to_bulk=lambda body: None),
     }
-    return Sender(settings, claims=Claims(settings, table, means["planner"]), **means)
+    pacing: Any = nothing
+    return Sender(settings, claims=Claims(settings, table, means["planner"], pacing), **means)
 
 
 def reading_envelopes() -> Read:
@@ -488,11 +490,19 @@ def read_number(text: str) -> str | None:
 
 
 _VARIABLES = (
-    *("STACK_NAME", "CALLS_TABLE", "NOTIFY_TOPIC_ARN", "RESULTS_TOPIC_ARN", "ALARM_TOPIC_ARN", "OUTBOX_QUEUE_URL"),
+    *(
+        "STACK_NAME",
+        "CALLS_TABLE",
+        "URGENT_QUEUE_URL",
+        "BULK_QUEUE_URL",
+        "RESULTS_TOPIC_ARN",
+        "ALARM_TOPIC_ARN",
+        "OUTBOX_QUEUE_URL",
+    ),
     *("DEAD_LETTER_QUEUE_URL", "CALLBACK_SECRET_ARN", "VENDOR_ORDER", "VENDOR_DEADLINE_SECONDS", "VENDOR_REST_SECONDS"),
     *("REDIAL_AFTER_SECONDS", "UNANSWERED_AFTER_SECONDS", "LINK_BY_NUMBER", "RETENTION_DAYS", "CALLBACK_MODE"),
     *("CALLBACK_BASE_URL", "CREDIT_CLEAR_PERCENT", "DXTONG_ENDPOINT", "DXTONG_SECRET_ARN", "DXTONG_HOURS"),
-    *("DXTONG_DAILY_CAP", "DXTONG_LOW_CREDIT"),
+    *("DXTONG_DAILY_CAP", "DXTONG_PER_SECOND", "DXTONG_LOW_CREDIT"),
 )
 
 

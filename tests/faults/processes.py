@@ -58,15 +58,17 @@ _OUT_OF_CREDIT = range(90, 100)
 class _Remote:
     """A client of AWS whose requests the harness carries out."""
 
-    def __init__(self, service: str, link: Connection) -> None:
+    def __init__(self, service: str, link: Connection, one_at_a_time: threading.Lock) -> None:
         self._service = service
         self._link = link
+        self._one_at_a_time = one_at_a_time
         self.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_, **__: None))
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
-            self._link.send(("aws", self._service, operation, arguments))
-            refused, answer = self._link.recv()
+            with self._one_at_a_time:
+                self._link.send(("aws", self._service, operation, arguments))
+                refused, answer = self._link.recv()
             if refused:
                 raise ClientError(*answer)
             return answer
@@ -94,7 +96,8 @@ def zygote(path: str, environ: dict[str, str]) -> None:
 def _work(path: str, stage: Stage, clients: dict[str, Any], name: str, function: str, event: Any, later: float) -> None:
     """One invocation: says when it begins, and what it comes to."""
     with Client(path) as link:
-        clients.update({service: _Remote(service, link) for service in gateway.SERVICES})
+        lock = threading.Lock()
+        clients.update({service: _Remote(service, link, lock) for service in gateway.SERVICES})
         for module in (observability, publish, check):
             vars(module)["emit"] = lambda story, record, **_: link.send(("line", story, record.counts))
         moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=later)

@@ -138,7 +138,11 @@ class Stage:
         try:
             for name in ("send", "callback_jumdata", "callback_dxtong", "sweep", "status", "cancel", "publish"):
                 self.modules[name] = gateway._load(name)
-            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+            with (
+                open(os.devnull, "w") as nowhere,  # noqa: PTH123
+                contextlib.redirect_stdout(nowhere),
+                memory.small_index(),
+            ):
                 yield self
         finally:
             vars(aws)["client"], vars(accounts)["over"] = real, exchange.over
@@ -160,7 +164,7 @@ class Stage:
 
 def environment() -> dict[str, str]:
     """What template.yaml gives the functions, with made-up places."""
-    places = {"OUTBOX_QUEUE_URL": "https://sqs/outbox", "DEAD_LETTER_QUEUE_URL": "https://sqs/dead-letters"}
+    places = {variable: f"https://sqs/{queue}" for queue, variable in gateway.QUEUES.items()}
     secrets = {f"{name.upper()}_SECRET_ARN": f"arn:{name}" for name in gateway.SECRETS}
     return {**gateway._environment(ENDPOINTS), **places, **secrets, "POWERTOOLS_METRICS_DISABLED": "true"}
 
@@ -194,7 +198,7 @@ class InMemory:
         return self.services[service]
 
     def forget(self) -> None:
-        self.dynamo.items.clear()
+        self.dynamo.forget()
         self.dynamo.changes.clear()
 
     def _gate(self, service: str, operation: str, carried: Callable[[], Any]) -> Any:

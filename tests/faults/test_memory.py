@@ -83,6 +83,9 @@ def _message(chance: random.Random) -> Message:
         expires_at=NOW + 86400,
         look_at=chance.choice([None, NOW, NOW + 55.5]),
         ttl=int(NOW) + 86400,
+        number=chance.choice([None, "h1"]),
+        number_at=chance.choice([None, NOW, NOW + 7]),
+        bulk=chance.random() < 0.3,
         callees=("8000", "8001"),
         sequence=chance.choice([None, Sequence((60,))]),
         past=chance.choice([(), (Ring(1, "8000", "failed", NOW, attempts=("a",)),)]),
@@ -111,7 +114,7 @@ def _operation(chance: random.Random) -> Operation:
         lambda store: store.messages.advance(seen, moved, receipt),
         lambda store: store.messages.take_over(seen, moved),
         lambda store: store.messages.fail_over(message, "jumdata", at, at),
-        lambda store: store.messages.record_outcome(message, given, {"updated_at": at, "look_at": None}),
+        lambda store: store.messages.record_outcome(message, given, {"updated_at": at}),
         lambda store: store.messages.give_up(seen, at),
         lambda store: store.messages.touch(seen, {"unlinked": 2, "look_at": at}),
         lambda store: store.messages.settle(message.message_id, receipt, "call_id", at),
@@ -121,12 +124,18 @@ def _operation(chance: random.Random) -> Operation:
         lambda store: store.call_ids.link("dxtong", call.call_id, message),
         lambda store: store.call_ids.unmark(call),
         lambda store: list(store.messages.in_state(state, at)),
-        lambda store: list(store.call_ids.waiting(at, NOW)),
+        lambda store: list(store.call_ids.waiting(at)),
+        lambda store: store.call_ids.get("dxtong", call.call_id),
+        lambda store: store.call_ids.look_again(call, chance_at),
+        lambda store: store.numbers.note(message, "h1", at),
+        lambda store: sorted(map(str, store.numbers.of("h1", NOW))),
+        lambda store: store.pace.take("dxtong", 3, at, at + 2),
+        lambda store: store.pace.take("dxtong", 3, NOW, NOW + 1),
         lambda store: store.quotas.count(quota, at),
         lambda store: _unavailable(store.quotas.renew, quota, at),
         lambda store: store.quotas.has_room(quota, at),
     ]
-    chance_hash = chance.choice([None, "h1"])
+    chance_hash, chance_at = chance.choice([None, "h1"]), chance.choice([None, at])
     return chance.choice(operations)
 
 
@@ -145,7 +154,7 @@ def _unavailable(work: Callable[..., Any], *arguments: Any) -> Any:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_store_does_the_same_in_memory_as_on_moto(both: Both, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     chance = random.Random(seed)
-    for number in range(160):
+    for number in range(200):
         on_moto, in_memory = both.does(monkeypatch, _operation(chance))
         assert on_moto == in_memory, f"operation {number} of seed {seed}"
     on_moto, in_memory = both.items()

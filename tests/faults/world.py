@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -34,7 +35,9 @@ from voice_gateway.results.publish import Publisher
 from voice_gateway.sending.sender import Sender
 from voice_gateway.storage.calls_table import calls_table
 from voice_gateway.storage.dead_letters import DeadLetters
-from voice_gateway.storage.messages import Messages, message_of
+from voice_gateway.storage.lanes import Lanes
+from voice_gateway.storage.message_item import message_of
+from voice_gateway.storage.messages import Messages
 from voice_gateway.storage.outbox import Outbox
 from voice_gateway.sweeping.sweep import Sweep
 from voice_gateway.vendors.common.accounts import Account, Accounts
@@ -47,6 +50,8 @@ from tests.faults.kinds import VENDOR, Crash, Faults, Kind
 NOON = datetime.datetime(2027, 1, 15, 12, 0, tzinfo=CHINA).timestamp()
 BEFORE_NINE = datetime.datetime(2027, 1, 15, 8, 58, tzinfo=CHINA).timestamp()
 HOUR, DAY = 3600.0, 86400.0
+LANES = ("urgent", "bulk")
+_NOBODY = SimpleNamespace(aws_request_id="rid")
 SOON = {"expires_at": "2027-01-15T12:25:00+08:00"}
 """A message of noon that has 25 minutes: where nobody ever takes it, a day of retries shows nothing more."""
 MOBILE = "13800138000"
@@ -62,22 +67,23 @@ SECONDS = {
 }
 """Each function's timeout, as template.yaml has it."""
 _KEYS = json.dumps({"keys": {"k1": ""}, "number_key": "n" * 64})
-_SECRETS = {
+SECRETS = {
     "callback": _KEYS,
     "dxtong": '{"account": "a", "apiKey": "k"}',
     "jumdata": '{"appId": "a", "appSecret": "s"}',
 }
 _OWN = {"dxtong": {}, "jumdata": {"template_id": "T1", "params": ["a"]}}
-_TEMPLATES = {
+TEMPLATES = {
     f"/s/templates/{first}": json.dumps({"text": "{a}", "vendors": {name: _OWN[name] for name in order}})
     for first, order in ORDERS.items()
 }
-_ENVIRON = {
+ENVIRON = {
     "STACK_NAME": "s",
     "CALLS_TABLE": "calls",
     "OUTBOX_QUEUE_URL": "outbox",
     "DEAD_LETTER_QUEUE_URL": "dead",
-    "NOTIFY_TOPIC_ARN": "notify",
+    "URGENT_QUEUE_URL": "urgent",
+    "BULK_QUEUE_URL": "bulk",
     "RESULTS_TOPIC_ARN": "results",
     "ALARM_TOPIC_ARN": "alarm",
     "CALLBACK_SECRET_ARN": "callback",
@@ -130,6 +136,12 @@ class Behaviour:
     """When the receipts of each call come, where that differs."""
     cancels: bool = False
     """Whether the message is called off in the midst of it."""
+    by_lane: int = 0
+    """If several messages come by a lane: how many it hands to one invocation."""
+
+    @property
+    def lane(self) -> str:
+        return "bulk" if "in the lane for bulk" in self.name else "urgent"
 
     @property
     def allowed(self) -> int:
@@ -321,7 +333,7 @@ class World:
     def __init__(self, behaviour: Behaviour, chosen: Mapping[int, Kind] | None = None) -> None:
         self.now = behaviour.begins
         self.behaviour = behaviour
-        self.settings = ReadOnce({**_ENVIRON, **behaviour.environ})
+        self.settings = ReadOnce({**ENVIRON, **behaviour.environ})
         self.table = memory.Dynamo()
         self.queues = memory.Queues(self.clock)
         self.topics = memory.Topics()
@@ -339,14 +351,15 @@ class World:
             "dynamodb": self.table,
             "sqs": self.queues,
             "sns": self.topics,
-            "secretsmanager": memory.SecretsManager(_SECRETS),
-            "ssm": memory.Parameters(_TEMPLATES),
+            "secretsmanager": memory.SecretsManager(SECRETS),
+            "ssm": memory.Parameters(TEMPLATES),
         }
         self._behind = behind
         self._clients = {name: memory.Client(name, service, self.faults.io) for name, service in behind.items()}
         self._processes: dict[str, Any] = {}
         self._streamed = 0
-        self._notes: list[tuple[str, int, float]] = []
+        self.by_lane = 1
+        """How many messages a lane hands to one invocation."""
         self._instead = ExitStack()
 
     def __enter__(self) -> Self:
@@ -354,6 +367,7 @@ class World:
         self._instead.enter_context(patch.object(TypeSerializer, "serialize", memory.serialize))
         self._instead.enter_context(patch.object(TypeDeserializer, "deserialize", memory.deserialize))
         self._instead.enter_context(patch.object(publish, "emit", lambda *_, **__: None))
+        self._instead.enter_context(memory.small_index())
         self._instead.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)
         return self
@@ -388,7 +402,7 @@ class World:
 
     def _new_send(self, _: str) -> Sender:
         table, keys, accounts = calls_table("calls"), self._keys(), ScriptedAccounts(self)
-        return Sender.wired(self.settings, table, Outbox("outbox"), keys, accounts, self.clock)
+        return Sender.wired(self.settings, table, Outbox("outbox"), keys, accounts, self.clock, self.wait)
 
     def _new_callback(self, name: str) -> Callbacks:
         table, dead = calls_table("calls"), DeadLetters("dead")
@@ -397,12 +411,12 @@ class World:
         return Callbacks(vendor, self.settings, self._keys(), settling, Outbox("outbox"), dead, self.clock)
 
     def _new_sweep(self, _: str) -> Sweep:
-        results, notify = aws.Topic("results"), aws.Topic("notify")
         table, outbox, dead = calls_table("calls"), Outbox("outbox"), DeadLetters("dead")
-        return Sweep(self.settings, table, outbox, dead, results, notify, ScriptedAccounts(self), self.clock)
+        results, lanes, accounts = aws.Topic("results"), Lanes("urgent", "bulk"), ScriptedAccounts(self)
+        return Sweep(self.settings, table, outbox, dead, results, lanes, accounts, self.clock, workers=1)
 
     def _new_publish(self, _: str) -> Publisher:
-        return Publisher(aws.Topic("results"), aws.Topic("notify"), Outbox("outbox"), self.clock)
+        return Publisher(aws.Topic("results"), Lanes("urgent", "bulk"), Outbox("outbox"), self.clock)
 
     def _new_cancel(self, _: str) -> Messages:
         return calls_table("calls").messages
@@ -477,25 +491,52 @@ class World:
         self.hand_over()
 
     def hand_over(self) -> None:
-        """The notify topic hands over what was published to it, and what ``send`` could not take before."""
-        for text in self.topics.published.pop("notify", []):
-            self._notes.append((text, 0, self.now))
-        notes, self._notes = self._notes, []
-        for text, tries, due in notes:
-            if due > self.now:
-                self._notes.append((text, tries, due))
-            elif isinstance(self.notify(text), BaseException) and tries < 2:
-                self._notes.append((text, tries + 1, self.now + 60))
+        """The lanes hand to ``send`` what is in them, until nothing is in sight."""
+        for lane in LANES:
+            while some := self.queues.receive_message(QueueUrl=lane, MaxNumberOfMessages=self.by_lane).get("Messages"):
+                self.lane_hands(lane, some)
 
-    def notify(self, text: str) -> Any:
-        """The notify topic hands a message to ``send``."""
-        event = {"Records": [{"Sns": {"Message": text, "MessageId": "sns-1"}}]}
-        message = self.message(json.loads(text)["message_id"])
-        self.faults.retrying = message is not None and message.state is State.RELEASED
-        done = self.invoke("send", lambda sender, means: sender.receive(event, None, means))
+    def publish(self, message_id: str) -> None:
+        """What the notify topic puts into a lane."""
+        request = self.request(message_id)
+        notice = {"Type": "Notification", "MessageId": f"sns-{message_id}", "Message": json.dumps(request)}
+        self.queues.send_message(QueueUrl=self.behaviour.lane, MessageBody=json.dumps(notice))
+
+    def deliver_again(self) -> None:
+        """The queue delivers what it has, in sight or not, to another process: at least once is what it promises."""
+        for lane in LANES:
+            for at, body in enumerate(self.queues.bodies(lane)):
+                record = {"ReceiptHandle": f"again-{at}", "Body": body}
+                self.lane_hands(lane, [record], "send_another")
+
+    def lane_hands(self, lane: str, some: list[dict[str, str]], process: str = "") -> Any:
+        """Lambda's poller: one invocation for a batch. What it did not name, and did not die with, leaves the queue."""
+        records = [
+            {
+                "messageId": f"sqs-{one['ReceiptHandle']}",
+                "receiptHandle": one["ReceiptHandle"],
+                "body": one["Body"],
+                "attributes": {"ApproximateReceiveCount": str(self.queues.received(lane, one["ReceiptHandle"]))},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:r:1:{lane}",
+            }
+            for one in some
+        ]
+        self.faults.retrying = any(self._released(one["Body"]) for one in some)
+        event = {"Records": records}
+        done = self.invoke("send", lambda sender, means: sender.receive(event, _NOBODY, means), process)
         self.faults.retrying = False
+        if not isinstance(done, BaseException):
+            back = {failure["itemIdentifier"] for failure in done["batchItemFailures"]}
+            for one in some:
+                if f"sqs-{one['ReceiptHandle']}" not in back:
+                    self.queues.delete_message(QueueUrl=lane, ReceiptHandle=one["ReceiptHandle"])
         self.stream()
         return done
+
+    def _released(self, body: str) -> bool:
+        message = self.message(json.loads(body).get("handed_over", {}).get("message_id", ""))
+        return message is not None and message.state is State.RELEASED
 
     def stream(self) -> None:
         """Hands the table's changes to ``publish`` until it has taken them."""
@@ -546,11 +587,10 @@ class World:
     def quiet(self) -> bool:
         """Whether nothing will change any more, however often anybody looks."""
         return not (
-            self._notes
-            or self.faults.under_way
+            self.faults.under_way
             or self._streamed < len(self.table.changes)
-            or self.queues.bodies("outbox")
-            or any("look_at" in item and item["st"]["S"] not in FINAL for item in self.table.items.values())
+            or any(self.queues.bodies(queue) for queue in ("outbox", *LANES))
+            or any("work_at" in item and item.get("st", {}).get("S") not in FINAL for item in self.table.items.values())
             or any(call.rang and any(one.open for one in call.receipts) for call in self.vendors.calls)
         )
 
@@ -632,6 +672,9 @@ def story(world: World) -> None:
 
     It ends once nothing more can happen: nothing to sweep, to push, to land or to hand over.
     """
+    if world.behaviour.by_lane:
+        _by_lane(world)
+        return
     for number in range(world.behaviour.before):
         world.send(f"b{number}")
     if world.behaviour.mended:
@@ -649,6 +692,24 @@ _AFTERWARDS = _steps(
     "61 sweep 61 sweep push 121 sweep 300 sweep 120 sweep cold 2300 push sweep 200 push sweep 100 push sweep 300 sweep "
     "cold 86400 push sweep 100 push sweep 100 push sweep 120 sweep"
 )
+
+
+BATCH = ("n0", "n1", "n2")
+"""The messages that come by a lane, where they do."""
+
+
+def _by_lane(world: World) -> None:
+    """A batch of three, as often as it comes again; then sweeps, until nothing more can happen."""
+    world.by_lane = world.behaviour.by_lane
+    for message_id in BATCH:
+        world.publish(message_id)
+    for seconds in (0, 20, 95, 61, 61, 95, 61, 121, 300, 120, 100, 2300, 200, 100, 300, 61):
+        world.now += seconds
+        world.hand_over()
+        world.pushes()
+        world.sweep()
+        if world.quiet():
+            return
 
 
 def _step(world: World, step: str) -> None:
@@ -702,6 +763,9 @@ def findings(world: World) -> list[str]:
     ids = sorted({message.message_id for message in _messages(world)} | {a.message_id for a in world.attempts})
     for message_id in ids:
         found += _rings(world, message_id)
+    for message_id in BATCH if world.behaviour.by_lane else ():
+        if world.message(message_id) is None:
+            found.append(f"LOST {message_id}: it came by a lane, and is nowhere")
     found += _receipts(world) + _transitions(world) + _published(world) + _caps(world) + _stuck(world)
     return found
 
@@ -836,4 +900,6 @@ def _stuck(world: World) -> list[str]:
         or (message.state in {State.DUE, State.RELEASED} and (message.expires_at or 0) < world.now - 300)
         or (escalates_at(message) or world.now) < world.now - 500
     ]
-    return found + [f"STUCK in the outbox: {body[:60]}" for body in world.queues.bodies("outbox")[:1]]
+    return found + [
+        f"STUCK in {queue}: {body[:60]}" for queue in ("outbox", *LANES) for body in world.queues.bodies(queue)[:1]
+    ]

@@ -22,9 +22,9 @@ def test_a_redialled_message_gets_the_first_calls_receipt_though_the_second_was_
     first = number(86)
     with time_machine.travel(start + 320):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
+        (envelope,) = gateway.taken("urgent")
         item = "MSG#m1"
-        gateway.notify(envelope["Message"])
+        gateway.take_up(envelope)
         # as if jumdata had taken it: no simulator's number is lost at one vendor and taken by the other
         table, key = gateway.environ["CALLS_TABLE"], {"pk": {"S": item}}
         gateway.client("dynamodb").update_item(
@@ -44,8 +44,8 @@ def test_a_receipt_that_came_just_now_is_left_to_its_own_sender(gateway: Gateway
     gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **REDIAL)
     with time_machine.travel(start + 320):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        gateway.notify(envelope["Message"])
+        (envelope,) = gateway.taken("urgent")
+        gateway.take_up(envelope)
         push_dxtong(gateway, dxtong_receipt("77777777", "-6", number(90)))
     with time_machine.travel(start + 440):
         push_dxtong(gateway, dxtong_receipt("88888888", "2", number(90)))  # of a message that is being sent
@@ -74,8 +74,8 @@ def test_a_deferred_message_with_text_that_topics_refuse_is_sent(
             gateway.send(message_id="m1", mobile=number(0), vendor="jumdata", notify_data="\uffff", **SHIPPED)
         with time_machine.travel(MORNING):
             gateway.sweep()
-            (envelope,) = gateway.taken("notify")
-            assert gateway.notify(envelope["Message"])[0]["status"] == "accepted"
+            (envelope,) = gateway.taken("urgent")
+            assert gateway.take_up(envelope)["status"] == "accepted"
 
 
 def test_a_receipt_of_before_its_call_stops_no_redial(gateway: Gateway) -> None:
@@ -85,7 +85,7 @@ def test_a_receipt_of_before_its_call_stops_no_redial(gateway: Gateway) -> None:
         gateway.send(message_id="m1", mobile=number(90), vendor="dxtong", **REDIAL)
     with time_machine.travel(start + 4000):
         gateway.sweep()
-        assert gateway.taken("notify")
+        assert gateway.taken("urgent")
 
 
 def test_a_receipt_of_another_number_does_not_hide_the_right_one(gateway: Gateway) -> None:

@@ -284,7 +284,7 @@ def test_a_name_that_no_attribute_can_carry_is_left_out_and_the_result_goes_out(
     gateway.invoke("publish", {"Records": [record]})
     assert "Publish" in wire.operations
     (told,) = gateway.taken("results")
-    assert set(told["MessageAttributes"]) == {"status", "ring"}
+    assert set(told["MessageAttributes"]) == {"status", "ring", "priority"}
 
 
 # A probe.
@@ -360,8 +360,8 @@ def test_a_message_that_an_earlier_release_deferred_is_not_stuck(
             )
         with time_machine.travel(MORNING):
             gateway.sweep()
-            for envelope in gateway.taken("notify"):
-                gateway.notify(envelope["Message"])
+            for envelope in gateway.taken("urgent"):
+                gateway.take_up(envelope)
             assert gateway.status("m1")["status"] == status
 
 

@@ -149,12 +149,12 @@ def test_an_attempt_that_another_took_over_from_writes_nothing(
             gateway.sweep()
         with time_machine.travel(start + 400):
             gateway.sweep()
-            (envelope,) = gateway.taken("notify")
-            # its two counts, the takeover, and then nothing: it is still ringing
+            (envelope,) = gateway.taken("urgent")
+            # its count, the takeover, and then nothing: it is still ringing
             wire = Wire(gateway)
-            wire.fail_next("UpdateItem", times=20, after=3)
+            wire.fail_next("UpdateItem", times=20, after=2)
             wire.failing = {"SendMessage"}
-            gateway.notify(envelope["Message"])
+            gateway.take_up(envelope)
             wire.failing = set()
             wire.fail_next("UpdateItem", times=0)
 
@@ -177,9 +177,9 @@ def test_a_redial_handed_over_twice_rings_once(gateway: Gateway, jumdata: Jumdat
     gateway.send(message_id="m1", mobile=number(90), vendor="jumdata", **REDIAL)
     with time_machine.travel(start + 310):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        between("UpdateItem", 3, lambda: gateway.notify(envelope["Message"]))  # after its two counts: the takeover
-        gateway.notify(envelope["Message"])
+        (envelope,) = gateway.taken("urgent")
+        between("UpdateItem", 2, lambda: gateway.take_up(envelope))  # after its count: the takeover
+        gateway.take_up(envelope)
     assert len(submits(jumdata)) == 2
 
 
@@ -513,8 +513,8 @@ def test_a_lease_that_was_prolonged_meanwhile_is_not_given_up(gateway: Gateway, 
 def redialled(gateway: Gateway, at: float) -> Any:
     with time_machine.travel(at):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        return gateway.notify(envelope["Message"])[0]
+        (envelope,) = gateway.taken("urgent")
+        return gateway.take_up(envelope)
 
 
 def test_never_a_third_ring_whatever_is_marked(gateway: Gateway, jumdata: JumdataSimulator, start: float) -> None:
@@ -534,7 +534,7 @@ def test_no_redial_past_its_time(gateway: Gateway, jumdata: JumdataSimulator) ->
         )
     with time_machine.travel("2026-11-22T12:06:00+08:00"):
         gateway.sweep()
-        assert not gateway.taken("notify")
+        assert not gateway.taken("urgent")
     assert len(submits(jumdata)) == 1
 
 
@@ -545,9 +545,9 @@ def test_a_redial_that_arrives_past_its_time_rings_nobody(gateway: Gateway, jumd
         )
     with time_machine.travel("2026-11-22T12:05:30+08:00"):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
+        (envelope,) = gateway.taken("urgent")
     with time_machine.travel("2026-11-22T12:06:30+08:00"):
-        assert gateway.notify(envelope["Message"])[0]["status"] == "unknown"
+        assert gateway.take_up(envelope)["status"] == "unknown"
     assert len(submits(jumdata)) == 1
 
 
@@ -557,7 +557,7 @@ def test_a_redial_is_handed_over_again_only_after_a_while(gateway: Gateway, star
     for seconds in (310, 370, 480, 620):
         with time_machine.travel(start + seconds):
             gateway.sweep()
-            taken.append(len(gateway.taken("notify")))
+            taken.append(len(gateway.taken("urgent")))
     assert taken == [1, 0, 0, 1]
 
 
@@ -575,7 +575,7 @@ def test_a_redial_that_was_refused_for_now_is_made_again(
     assert len(submits(jumdata)) == 2
     with time_machine.travel(start + 720):
         gateway.sweep()
-        assert gateway.taken("notify")
+        assert gateway.taken("urgent")
 
 
 def test_a_redial_whose_takeover_cannot_be_read_back_is_undone(gateway: Gateway, start: float) -> None:
@@ -583,11 +583,11 @@ def test_a_redial_whose_takeover_cannot_be_read_back_is_undone(gateway: Gateway,
     gateway.send(message_id="m1", mobile=number(90), **REDIAL)
     with time_machine.travel(start + 310):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
+        (envelope,) = gateway.taken("urgent")
         Wire(gateway)
         # dxtong's line has no cap, but jumdata's has: 1 is the count, 2 the takeover
         between("UpdateItem", 2, lambda: lose_reply("UpdateItem"))
-        (told,) = gateway.notify(envelope["Message"])
+        told = gateway.take_up(envelope)
         assert told["status"] == "unknown"
     message = stored(gateway, "m1")
     assert (message.state, message.redials, message.vendor) == (State.UNKNOWN, 0, "dxtong")
@@ -600,8 +600,8 @@ def test_a_redial_that_nobody_can_carry_leaves_what_is_known(gateway: Gateway, s
         gateway.client("secretsmanager").put_secret_value(SecretId=f"{STACK}/dxtong", SecretString="{}")
         gateway.send(message_id="anew", mobile=number(17), vendor="dxtong", **SHIPPED)  # has the secret read anew
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        assert gateway.notify(envelope["Message"])[0]["status"] == "unknown"
+        (envelope,) = gateway.taken("urgent")
+        assert gateway.take_up(envelope)["status"] == "unknown"
 
 
 def test_a_redial_keeps_the_time_of_the_first_call(gateway: Gateway, start: float) -> None:
@@ -717,8 +717,8 @@ def test_a_receipt_is_not_given_to_an_older_message_while_the_index_lags(
         wire.failing = set()
     cut_off, fresh = stored(gateway, "m2"), Messages.in_state
 
-    def lagging(own: Messages, state: State, until: float, since: float = 0) -> Iterator[Message]:
-        shown = [message for message in fresh(own, state, until, since) if message.message_id != "m2"]
+    def lagging(own: Messages, state: State, until: float) -> Iterator[Message]:
+        shown = [message for message in fresh(own, state, until) if message.message_id != "m2"]
         return iter([*shown, cut_off] if state is State.CALLING else shown)
 
     monkeypatch.setattr(Messages, "in_state", lagging)
@@ -808,7 +808,7 @@ def test_one_part_that_fails_stops_no_other(gateway: Gateway, start: float) -> N
     with time_machine.travel(start + 310):
         Wire(gateway).fail_next("Query", times=1)
         assert gateway.sweep()["PartFailed"] == 1
-        assert gateway.taken("notify")
+        assert gateway.taken("urgent")
 
 
 # What is kept of a request.

@@ -522,13 +522,13 @@ def test_outside_its_hours_a_message_waits_for_the_opening_and_is_sent_then(
         assert (deferred["status"], deferred["deferred_until"]) == ("deferred", "2026-11-23T01:00:00Z")
         assert deferred["error"] is None
         by_day.sweep()
-        assert not by_day.taken("notify")
+        assert not by_day.taken("urgent")
     with time_machine.travel(MORNING):
         by_day.sweep()
-        (envelope,) = by_day.taken("notify")
+        (envelope,) = by_day.taken("urgent")
         by_day.sweep()
-        assert not by_day.taken("notify"), "handed over twice within a minute"
-        assert by_day.notify(envelope["Message"])[0]["status"] == "accepted"
+        assert not by_day.taken("urgent"), "handed over twice within a minute"
+        assert by_day.take_up(envelope)["status"] == "accepted"
     assert len(submits(jumdata)) == 1
 
 
@@ -572,12 +572,12 @@ def test_redial_once_tries_another_vendor_first_and_never_a_third_time(
     assert gateway.send(**request)["status"] == "unknown"
     with time_machine.travel(_in(306)):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        again = gateway.notify(envelope["Message"])[0]
+        (envelope,) = gateway.taken("urgent")
+        again = gateway.take_up(envelope)
     assert (again["status"], again["vendor"], again["redials"]) == ("unknown", "jumdata", 1)
     with time_machine.travel(_in(700)):
         gateway.sweep()
-        assert not gateway.taken("notify")
+        assert not gateway.taken("urgent")
         assert gateway.send(**request)["status"] == "unknown"
     assert len(submits(dxtong)) == len(submits(jumdata)) == 1
 
@@ -586,7 +586,7 @@ def test_stop_is_the_default_and_never_redials(gateway: Gateway) -> None:
     gateway.send(message_id="m1", mobile=number(90), **SHIPPED)
     with time_machine.travel(_in(306)):
         gateway.sweep()
-    assert not gateway.taken("notify")
+    assert not gateway.taken("urgent")
 
 
 def test_dry_run_says_what_would_happen_and_leaves_nothing(

@@ -42,7 +42,7 @@ def later(clock: Any, seconds: float) -> None:
 def swept(gateway: Gateway) -> list[Any]:
     """One sweep, and what ``send`` answers to what it hands over."""
     gateway.sweep()
-    return [gateway.notify(envelope["Message"])[0] for envelope in gateway.taken("notify")]
+    return [gateway.take_up(envelope) for envelope in gateway.taken("urgent")]
 
 
 def told(gateway: Gateway, call_id: str, code: str, ending: int) -> None:
@@ -182,7 +182,7 @@ def test_a_late_delivered_of_an_earlier_ring_ends_it(gateway: Gateway, dxtong: D
         sent = gateway.send(message_id=name, mobile=number(88), **asked, **DXTONG)
         later(clock, 40)
         gateway.sweep()
-        assert not gateway.taken("notify"), "due from now on: handed over by the next run"
+        assert not gateway.taken("urgent"), "due from now on: handed over by the next run"
         if begun:
             later(clock, 46)
             swept(gateway)
@@ -230,7 +230,9 @@ def test_a_ring_that_nobody_can_take_is_retried_as_that_ring(gateway: Gateway, c
     assert (put_off["call_id"], put_off["reason"]) == (sent["call_id"], "number_invalid")
 
 
-def test_every_end_of_a_ring_is_published_and_the_next_handed_over_at_once(gateway: Gateway) -> None:
+def test_every_end_of_a_ring_is_published_and_the_next_handed_over_at_once(
+    gateway: Gateway, dxtong: DxtongSimulator
+) -> None:
     sent = gateway.send(message_id="m1", mobile=number(0), escalate_to=[number(1)], **DXTONG)
     before = stored(gateway)
     told(gateway, sent["call_id"], "-6", 0)
@@ -244,12 +246,14 @@ def test_every_end_of_a_ring_is_published_and_the_next_handed_over_at_once(gatew
         "vendor": "dxtong",
         "template": "order_shipped",
         "ring": "1",
+        "priority": "urgent",
     }
-    (next_ring,) = gateway.taken("notify")
-    assert gateway.notify(next_ring["Message"])[0]["ring"] == 2
+    (next_ring,) = gateway.taken("urgent")
+    assert gateway.take_up(next_ring)["ring"] == 2
     gateway.invoke("publish", {"Records": [record]})  # the same record again, a day later
-    (again,) = gateway.taken("notify")
-    assert gateway.notify(again["Message"])[0]["replayed"]
+    (again,) = gateway.taken("urgent")
+    assert gateway.take_up(again)["ring"] == 2
+    assert rung(dxtong) == ["00", "01"]
 
 
 def stored(gateway: Gateway) -> dict[str, Any]:
@@ -376,7 +380,8 @@ def test_what_an_earlier_version_released_is_retried(gateway: Gateway, dxtong: D
     gateway.client("dynamodb").update_item(
         TableName=gateway.environ["CALLS_TABLE"],
         Key={"pk": {"S": "MSG#m1"}},
-        UpdateExpression="SET look_at = expires_at REMOVE deferred_until, retries, ring, callees",
+        UpdateExpression="SET look_at = expires_at REMOVE deferred_until, retries, ring, callees, #w, work_at",
+        ExpressionAttributeNames={"#w": "work"},
     )
     later(clock, 30)
     assert [result["status"] for result in swept(gateway)] == ["accepted"]
@@ -499,10 +504,10 @@ def test_a_claim_and_a_cancel_never_both(gateway: Gateway, dxtong: DxtongSimulat
     told(gateway, sent["call_id"], "-6", 0)
     later(clock, 66)
     gateway.sweep()
-    (envelope,) = gateway.taken("notify")
+    (envelope,) = gateway.taken("urgent")
     answers: list[Any] = []
     between("UpdateItem", 1, lambda: answers.append(cancel(gateway)))  # the claim of the second ring
-    (lost,) = gateway.notify(envelope["Message"])
+    lost = gateway.take_up(envelope)
     assert (answers[0]["status"], lost["status"]) == ("cancelled", "cancelled")
     assert rung(dxtong) == ["00"]
 

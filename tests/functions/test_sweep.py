@@ -178,8 +178,8 @@ def test_a_redialled_message_keeps_the_first_calls_receipt(gateway: Gateway, jum
     first = submits(jumdata)[0]["fields"]["notifyUrl"].rpartition("/")[2]
     with time_machine.travel(_in(306)):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        gateway.notify(envelope["Message"])
+        (envelope,) = gateway.taken("urgent")
+        gateway.take_up(envelope)
     assert gateway.status("m1")["redials"] == 1
     push_jumdata(gateway, first)
     assert gateway.status("m1")["status"] == "delivered"
@@ -206,8 +206,8 @@ def redial(gateway: Gateway, seconds: float) -> dict[str, Any]:
     """Sweeps, and delivers what it published; the result of that."""
     with time_machine.travel(_in(seconds)):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
-        result: dict[str, Any] = gateway.notify(envelope["Message"])[0]
+        (envelope,) = gateway.taken("urgent")
+        result: dict[str, Any] = gateway.take_up(envelope)
         return result
 
 
@@ -228,7 +228,7 @@ def test_no_redial_while_a_receipt_waits_for_that_number(gateway: Gateway, jumda
         push_dxtong(gateway, dxtong_receipt("77777777", "2", number(90)))
     with time_machine.travel(_in(306)):
         gateway.sweep()
-        assert not gateway.taken("notify")
+        assert not gateway.taken("urgent")
     with time_machine.travel(_in(500)):
         gateway.sweep()
     assert gateway.status("m1")["status"] == "delivered"
@@ -250,16 +250,16 @@ def test_a_redial_that_rang_nobody_is_made_again(gateway: Gateway, jumdata: Jumd
     wire = Wire(gateway)
     with time_machine.travel(_in(306)):
         gateway.sweep()
-        (envelope,) = gateway.taken("notify")
+        (envelope,) = gateway.taken("urgent")
         wire.fail_next("UpdateItem", times=1)  # the takeover
-        (told,) = gateway.notify(envelope["Message"])
+        told = gateway.take_up(envelope)
         assert told["status"] == "unknown"
     result = gateway.status("m1")
     assert (result["status"], result["vendor"], result["redials"]) == ("unknown", "dxtong", 0)
     assert redial(gateway, 700)["redials"] == 1
     with time_machine.travel(_in(1400)):
         gateway.sweep()
-        assert not gateway.taken("notify")
+        assert not gateway.taken("urgent")
 
 
 def test_a_refused_redial_stays_unknown_for_the_first_call_may_have_rung(gateway: Gateway) -> None:
@@ -304,4 +304,4 @@ def test_a_late_receipt_finds_a_call_that_was_never_linked(gateway: Gateway) -> 
 
 def test_a_sweep_with_no_time_left_says_what_it_left(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     gateway.invoke("sweep", {}, 5.0)
-    assert '"cut_short":"link_waiting"' in capsys.readouterr().out
+    assert '"cut_short":"adopt"' in capsys.readouterr().out

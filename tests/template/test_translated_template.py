@@ -15,6 +15,8 @@ CALLS_VENDORS = ("Send", "Sweep", "BalanceCheck")
 
 TABLE = "CallsTable.Arn"
 OUTBOX, DEAD_LETTERS = "OutboxQueue.Arn", "DeadLetterQueue.Arn"
+BULK = "BulkQueue.Arn"
+LANES = {"UrgentQueue.Arn", BULK}
 VENDOR_SECRETS = tuple(f"{name}.Id" for name in SECRETS)
 ASKED_FOR_RESULTS = {f"{title}Secret.Id" for name, title in TITLES.items() if vendors.vendor(name).result_query}
 
@@ -39,7 +41,11 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "ssm:GetParameter": {
             "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/templates/*"
         },
-        "sqs:SendMessage": {OUTBOX, DEAD_LETTERS},
+        # Lambda takes messages out of the lanes with the function's role; the function itself lets one come again.
+        **dict.fromkeys(
+            ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"), LANES
+        ),
+        "sqs:SendMessage": {BULK, OUTBOX, DEAD_LETTERS},
     },
     **{f"Callback{title}": callback_grants(name) for name, title in TITLES.items()},
     "Status": {"dynamodb:GetItem": {TABLE}},
@@ -49,18 +55,18 @@ GRANTS: dict[str, dict[str, set[str]]] = {
         "dynamodb:GetRecords": {"CallsTable.StreamArn"},
         "dynamodb:GetShardIterator": {"CallsTable.StreamArn"},
         "dynamodb:ListStreams": {"CallsTable.StreamArn"},
-        "sns:Publish": {"NotifyTopic", "ResultsTopic"},
-        "sqs:SendMessage": {OUTBOX, DEAD_LETTERS},
+        "sns:Publish": {"ResultsTopic"},
+        "sqs:SendMessage": {*LANES, OUTBOX, DEAD_LETTERS},
     },
     "Sweep": {
         "dynamodb:GetItem": {TABLE},
         "dynamodb:PutItem": {TABLE},
         "dynamodb:UpdateItem": {TABLE},
-        "dynamodb:Query": {"${CallsTable.Arn}/index/sweep"},
-        "sns:Publish": {"NotifyTopic", "ResultsTopic"},
+        "dynamodb:Query": {f"${{CallsTable.Arn}}/index/{name}" for name in ("work", "number", "sweep")},
+        "sns:Publish": {"ResultsTopic"},
         "sqs:ReceiveMessage": {OUTBOX},
         "sqs:DeleteMessage": {OUTBOX},
-        "sqs:SendMessage": {DEAD_LETTERS},
+        "sqs:SendMessage": {*LANES, DEAD_LETTERS},
         "secretsmanager:GetSecretValue": ASKED_FOR_RESULTS,
     },
     "BalanceCheck": {
@@ -96,6 +102,10 @@ DEFAULTS = {
     "CallbackMode": "push",
     "CallbackCidrs": "",
     "SendConcurrency": 0,
+    "UrgentConcurrency": 50,
+    "BulkConcurrency": 10,
+    "DxtongPerSecond": 0,
+    "JumdataPerSecond": 0,
     "BalanceSchedule": "rate(15 minutes)",
     "DxtongLowCredit": 100,
     "JumdataLowCredit": 50,
@@ -106,6 +116,10 @@ DEFAULTS = {
 
 def of_type(resources: Resources, kind: str) -> Resources:
     return {name: each for name, each in resources.items() if each["Type"] == kind}
+
+
+def _priority(kind: str, value: str) -> dict[str, dict[str, str]]:
+    return {"priority": {"Type": kind, "Value": value}}
 
 
 def listed(value: Any) -> list[Any]:
@@ -216,20 +230,102 @@ def test_an_asynchronous_send_is_retried_and_then_kept(resources: Resources, nam
     assert properties["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 
 
+def lanes(resources: Resources) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Queue, subscription and trigger of each lane, by the queue's logical id."""
+    found = {}
+    for name in ("UrgentQueue", "BulkQueue"):
+        arn = {"Fn::GetAtt": [name, "Arn"]}
+        (subscription,) = (
+            each["Properties"]
+            for each in of_type(resources, "AWS::SNS::Subscription").values()
+            if each["Properties"]["Endpoint"] == arn
+        )
+        (trigger,) = (
+            each["Properties"]
+            for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+            if each["Properties"]["EventSourceArn"] == arn
+        )
+        found[name] = (resources[name]["Properties"], subscription, trigger)
+    return found
+
+
 def test_a_request_that_sns_cannot_hand_over_is_kept(resources: Resources) -> None:
-    (subscription,) = (
-        each
-        for each in of_type(resources, "AWS::SNS::Subscription").values()
-        if each["Properties"]["Protocol"] == "lambda"
-    )
-    assert subscription["Properties"]["RedrivePolicy"] == {
-        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    for _, subscription, _ in lanes(resources).values():
+        assert subscription["TopicArn"] == {"Ref": "NotifyTopic"}
+        assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
+        # The id of a request that brings none is only in SNS's envelope.
+        assert not subscription.get("RawMessageDelivery")
+
+
+def test_a_lane_hands_over_one_by_one_and_keeps_what_is_late(resources: Resources) -> None:
+    for queue, _, trigger in lanes(resources).values():
+        assert queue["VisibilityTimeout"] >= resources["SendFunction"]["Properties"]["Timeout"]
+        assert queue["MessageRetentionPeriod"] == 14 * 86400
+        assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 86400
+        assert (trigger["BatchSize"], trigger["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+    concurrency = {name: trigger["ScalingConfig"] for name, (_, _, trigger) in lanes(resources).items()}
+    assert concurrency == {
+        "UrgentQueue": {"MaximumConcurrency": {"Ref": "UrgentConcurrency"}},
+        "BulkQueue": {"MaximumConcurrency": {"Ref": "BulkConcurrency"}},
     }
 
 
+# SNS's envelope of what was published with that attribute, or what is put into a lane otherwise; and who rings it.
+BY_LANE: list[tuple[dict[str, Any], set[str]]] = [
+    ({"Type": "Notification", "Message": "{}"}, {"UrgentQueue"}),
+    ({"Type": "Notification", "MessageAttributes": {"other": {"Type": "String", "Value": "bulk"}}}, {"UrgentQueue"}),
+    ({"Type": "Notification", "MessageAttributes": _priority("String", "urgent")}, {"UrgentQueue"}),
+    ({"Type": "Notification", "MessageAttributes": _priority("String", "BULK")}, {"UrgentQueue"}),
+    ({"Type": "Notification", "MessageAttributes": _priority("Binary", "bulk")}, {"UrgentQueue"}),
+    ({"Type": "Notification", "MessageAttributes": _priority("String", "bulk")}, {"BulkQueue"}),
+    (
+        {"Type": "Notification", "MessageAttributes": _priority("String.Array", '["bulk"]')},
+        {"UrgentQueue", "BulkQueue"},
+    ),
+    ({"handed_over": {"message_id": "m1"}}, {"UrgentQueue"}),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), BY_LANE)
+def test_no_message_falls_between_the_lanes(resources: Resources, body: dict[str, Any], expected: set[str]) -> None:
+    """An SNS filter lets nothing through that has no attributes at all, so the urgent lane has none: its trigger has.
+
+    That one matches whole paths (github.com/aws/event-ruler): a path whose beginning is not there does not exist.
+    """
+    (_, urgent, trigger), (_, bulk, all_of_it) = lanes(resources).values()
+    assert "FilterPolicy" not in urgent
+    assert "FilterCriteria" not in all_of_it
+    patterns = [json.loads(each["Pattern"]) for each in trigger["FilterCriteria"]["Filters"]]
+    assert bulk["FilterPolicy"] == {"priority": ["bulk"]}
+    given = body.get("MessageAttributes", {}).get("priority", {})
+    texts = json.loads(given["Value"]) if given.get("Type") == "String.Array" else [given.get("Value")]
+    taken = {"BulkQueue"} if given.get("Type") in {"String", "String.Array"} and "bulk" in texts else set()
+    if any(_matches({"body": body}, pattern) for pattern in patterns):
+        taken.add("UrgentQueue")
+    assert taken == expected
+
+
+def _matches(event: Any, pattern: dict[str, Any]) -> bool:
+    """As the triggers' filters do, of what this template uses."""
+    for key, rule in pattern.items():
+        inner = event.get(key) if isinstance(event, dict) else None
+        if isinstance(rule, dict):
+            if not _matches(inner, rule):
+                return False
+        elif not any(
+            inner is None if one == {"exists": False} else inner is not None and inner not in one["anything-but"]
+            for one in rule
+        ):
+            return False
+    return True
+
+
 def test_publish_sees_changes_of_messages_and_fails_record_by_record(resources: Resources) -> None:
-    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-    properties = mapping["Properties"]
+    (properties,) = (
+        each["Properties"]
+        for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if each["Properties"]["EventSourceArn"] == {"Fn::GetAtt": ["CallsTable", "StreamArn"]}
+    )
     (only,) = properties["FilterCriteria"]["Filters"]
     assert json.loads(only["Pattern"]) == {
         "eventName": ["INSERT", "MODIFY"],

@@ -27,7 +27,7 @@ from tests.vendors.loopback import Conversation, Loopback
 
 pytestmark = pytest.mark.enable_socket
 
-DEADLINE = 0.3
+DEADLINE = 0.6
 SLACK = 1.0
 FORM = {"mobile": "13800138000", "content": "请注意查收"}
 SECRETS = ("13800138000", "secret-password", "127.0.0.1", "webservice")

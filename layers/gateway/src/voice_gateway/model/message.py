@@ -61,6 +61,9 @@ class Message:
     how often that one was rung again. ``ring`` counts the rings begun; ``past`` are those that are over or left behind.
     Vendor, call id, attempt, reason, receipt and error are the last ring's; ``first_attempt`` is that of its first
     call, after a redial. ``no_more``: its caller called off what follows. ``retries``: how often this ring was put off.
+
+    ``look_at`` is when ``sweep`` looks at it. ``number`` is the hash of the first number, under which it is found since
+    ``number_at``, when its latest ring was begun or put off. ``bulk``: it goes by the lane of that name.
     """
 
     message_id: str
@@ -100,6 +103,9 @@ class Message:
     first_attempt: str | None = None
     no_more: bool = False
     retries: int = 0
+    number: str | None = None
+    number_at: float | None = None
+    bulk: bool = False
     dry_run: bool = False
 
     @property

@@ -15,9 +15,6 @@ from voice_gateway.model.sequence import Ring
 _FOR_THE_NUMBERS_SAKE = frozenset({Code.INVALID_MOBILE, Code.BLOCKLISTED, Code.DAILY_LIMIT})
 """Refusals after which another number may fare better."""
 _NO_RESULT = frozenset({"submitting", "accepted", "unknown"})
-_WATCHED = 28 * 3600.0
-"""Seconds after a call for which a receipt of it is matched by its number: ``sweeping.waiting_receipts``' 26 hours, an
-hour for which it may be late, and one for the sweep."""
 
 
 def after_ring(ended: Message, now: float) -> Message:
@@ -49,7 +46,7 @@ def after_outcome(ended: Message, now: float) -> Message:
         return after_ring(ended, now)
     if ended.state is State.RELEASED:
         return cancelled(ended, now) if ended.no_more else released(ended, now)
-    return ended
+    return ended.but(look_at=unknown_since(ended)) if ended.state is State.UNKNOWN else ended
 
 
 def after_receipt(seen: Message, receipt: Receipt, attempt: str | None, linked_by: str, now: float) -> Message | None:
@@ -123,6 +120,14 @@ def escalates_at(message: Message) -> float | None:
     return at if following and (message.expires_at is None or at < message.expires_at) else None
 
 
+def unknown_since(message: Message) -> float | None:
+    """When a message whose call is unknown is to be looked at: for the next number, or a redial; None for neither."""
+    times = [escalates_at(message)]
+    if message.on_unknown == "redial_once" and message.redials == 0 and not message.no_more:
+        times.append(message.updated_at)
+    return min((at for at in times if at is not None), default=None)
+
+
 def released(message: Message, now: float) -> Message:
     """Nothing rang, for the reason in ``error``: the ring has not begun, and is tried again."""
     at = now + retry_after(message.message_id, message.retries)
@@ -173,13 +178,9 @@ def _the_last_rings(message: Message) -> dict[str, Any]:
 
 
 def at_rest(message: Message) -> Message:
-    """A message that ended. While a receipt may come of a call whose id nobody learnt, it stays in the index.
-
-    Otherwise the receipt could be taken for another message's to the same number.
-    """
-    open_ones = [ring for ring in with_current_ring(message) if is_open(ring)]
-    look_at = max(((ring.redialled_at or ring.at) + _WATCHED for ring in open_ones), default=None)
-    return message.but(look_at=look_at, unlinked=message.unlinked if open_ones else 0)
+    """A message that ended. Receipts that may be its own count only while one may come that its number alone tells."""
+    open_ones = any(is_open(ring) for ring in with_current_ring(message))
+    return message.but(look_at=None, unlinked=message.unlinked if open_ones else 0)
 
 
 def is_open(ring: Ring) -> bool:

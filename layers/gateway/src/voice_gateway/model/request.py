@@ -43,6 +43,7 @@ class VendorTemplate:
 
 Form = Catalogue | Text | VendorTemplate
 OnUnknown = Literal["stop", "redial_once"]
+Priority = Literal["urgent", "bulk"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Request:
     escalate_after_seconds: int | None = None
     not_before: datetime.datetime | None = None
     hours: tuple[str, Window] | None = None
+    priority: Priority | None = None
     expires_at: datetime.datetime | None = None
     dry_run: bool = False
     as_given: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -155,17 +157,10 @@ class Request:
             "escalate_after_seconds": self.escalate_after_seconds,
             "not_before": self.not_before and self.not_before.isoformat(),
             "hours": self.hours and self.hours[0],
+            "priority": self.priority,
             "expires_at": self.expires_at and self.expires_at.isoformat(),
         }
         return {name: value for name, value in fields.items() if value is not None}
-
-
-def to_publish(stored: str) -> str:
-    """A stored request as the notify topic takes it.
-
-    Escaped, because a topic refuses some characters: a changed text would be another request.
-    """
-    return json.dumps(json.loads(stored))
 
 
 def valid_message_id(raw: Any) -> str | None:

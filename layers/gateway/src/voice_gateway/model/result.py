@@ -81,16 +81,18 @@ def published(message: Message) -> Result:
     return told
 
 
-def attributes(result: Result) -> dict[str, dict[str, str]]:
+def attributes(result: Result, *, bulk: bool) -> dict[str, dict[str, str]]:
     """The message attributes by which subscribers of the results topic filter; left out where null.
 
     A template's name that no template can have is left out as well: it is the caller's text, and SNS takes only some.
     """
-    return {
+    found = {
         name: {"DataType": "String", "StringValue": result[name]}
         for name in ("status", "vendor", "template")
         if result[name] is not None and (name != "template" or valid_template_name(result[name]))
-    } | {"ring": {"DataType": "Number", "StringValue": str(result.get("ring", 0))}}
+    }
+    priority = {"DataType": "String", "StringValue": "bulk" if bulk else "urgent"}
+    return found | {"ring": {"DataType": "Number", "StringValue": str(result.get("ring", 0))}, "priority": priority}
 
 
 def log_fields(result: Result) -> dict[str, str | int | None]:

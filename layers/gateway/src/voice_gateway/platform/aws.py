@@ -1,7 +1,7 @@
 """AWS: one boto3 client for each service, made when it is first needed, and one exception for all that they raise."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -13,8 +13,15 @@ from botocore.parsers import ResponseParserError
 
 from voice_gateway.model.errors import AwsUnavailable
 
+WORKERS = 16
+"""How many requests a function has under way at a time, at the most: ``sweep`` hands over side by side."""
 # Three tries of at most three seconds each: a short disturbance at AWS passes well within every function's timeout.
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=2)
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=1,
+    read_timeout=2,
+    max_pool_connections=WORKERS,
+)
 
 
 @cache
@@ -62,3 +69,17 @@ def send_to_queue(url: str, body: str) -> None:
     """Puts a text into an SQS queue. Raises AwsUnavailable."""
     with reaching("sqs"):
         client("sqs").send_message(QueueUrl=url, MessageBody=transportable(body))
+
+
+def send_all_to_queue(url: str, bodies: Sequence[str]) -> set[int]:
+    """Puts up to ten texts into an SQS queue, in one request; returns which it did not take. Raises AwsUnavailable."""
+    entries = [{"Id": str(at), "MessageBody": transportable(body)} for at, body in enumerate(bodies)]
+    with reaching("sqs"):
+        done = client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    return {int(failed["Id"]) for failed in done.get("Failed", [])}
+
+
+def hide_in_queue(url: str, handle: str, seconds: float) -> None:
+    """Lets a message that was received come again after some seconds. Raises AwsUnavailable."""
+    with reaching("sqs"):
+        client("sqs").change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=int(seconds))

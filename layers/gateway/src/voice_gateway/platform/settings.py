@@ -78,16 +78,20 @@ class Settings:
         return f"/{self.stack}/templates/"
 
     @property
-    def notify_topic(self) -> str:
-        return self.text("NOTIFY_TOPIC_ARN")
-
-    @property
     def results_topic(self) -> str:
         return self.text("RESULTS_TOPIC_ARN")
 
     @property
     def alarm_topic(self) -> str:
         return self.text("ALARM_TOPIC_ARN")
+
+    @property
+    def urgent_queue(self) -> str:
+        return self.text("URGENT_QUEUE_URL")
+
+    @property
+    def bulk_queue(self) -> str:
+        return self.text("BULK_QUEUE_URL")
 
     @property
     def outbox_queue(self) -> str:
@@ -171,6 +175,10 @@ class Settings:
     def has(self, vendor: str) -> bool:
         """Whether the deployment sets this vendor at all."""
         return self.text(f"{vendor.upper()}_SECRET_ARN", "-") != "-"
+
+    def per_second(self, vendor: str) -> int:
+        """How many calls may be begun a second at a vendor; 0 is no pace."""
+        return self.whole(f"{vendor.upper()}_PER_SECOND", 0)
 
     def vendor(self, name: str) -> VendorSettings:
         prefix = name.upper()

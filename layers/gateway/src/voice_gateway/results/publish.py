@@ -11,11 +11,11 @@ from typing import Any
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.message import FINAL, Message, State
-from voice_gateway.model.request import to_publish
 from voice_gateway.model.result import Result, attributes, log_fields, published
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import Record, emit, log
-from voice_gateway.storage.messages import message_of
+from voice_gateway.storage.lanes import Lanes
+from voice_gateway.storage.message_item import message_of
 from voice_gateway.storage.outbox import Outbox
 
 _TOLD = FINAL | {State.ACCEPTED, State.UNKNOWN}
@@ -28,10 +28,10 @@ class Publisher:
     """Publishes results, and hands a sequence's next ring over at once, where its time has come with the change."""
 
     def __init__(
-        self, results: aws.Topic, notify: aws.Topic, outbox: Outbox, clock: Callable[[], float] = time.time
+        self, results: aws.Topic, lanes: Lanes, outbox: Outbox, clock: Callable[[], float] = time.time
     ) -> None:
         self._results = results
-        self._notify = notify
+        self._lanes = lanes
         self._outbox = outbox
         self._clock = clock
 
@@ -79,16 +79,16 @@ class Publisher:
         if message.state is State.UNKNOWN:
             line.count("OutcomeUnknown")
         try:
-            self._results.publish(json.dumps(result, ensure_ascii=False), attributes(result))
+            self._results.publish(json.dumps(result, ensure_ascii=False), attributes(result, bulk=message.bulk))
             line.count("Published")
         except AwsUnavailable:
-            self._outbox.keep_result(result)
+            self._outbox.keep_result(result, bulk=message.bulk)
 
     def _next_ring(self, message: Message, line: Record) -> None:
         """Hands it to ``send``, which decides, as for any message that is due. If this fails, ``sweep`` does it."""
         try:
-            self._notify.publish(to_publish(message.request))
-            line.count("NextRing")
+            if self._lanes.hand_over([message]):
+                line.count("NextRing")
         except AwsUnavailable as error:
             log.warning(
                 "the next ring waits for the sweep", extra={"message_id": message.message_id, "why": str(error)}

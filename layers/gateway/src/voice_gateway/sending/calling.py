@@ -16,6 +16,7 @@ from voice_gateway.platform.callback_tokens import CallToken
 from voice_gateway.platform.observability import Invocation
 from voice_gateway.platform.settings import Settings
 from voice_gateway.sending.claiming import TOO_LITTLE_TIME, Claim
+from voice_gateway.sending.pacing import Pacing
 from voice_gateway.sending.recording import Rung, not_handed_over
 from voice_gateway.sending.routing import Carrier, Resting
 from voice_gateway.storage.calls_table import CallsTable
@@ -31,6 +32,7 @@ class Caller:
         table: CallsTable,
         callback_address: Callable[[str, CallToken], str | None],
         resting: Resting,
+        pacing: Pacing,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -38,6 +40,7 @@ class Caller:
         self._quotas = table.quotas
         self._callback_address = callback_address
         self._resting = resting
+        self._pacing = pacing
         self._clock = clock
         if not settings.poll:
             _ = settings.callback_base_url  # a bad address shows before anything is claimed, not after
@@ -76,8 +79,11 @@ class Caller:
     def _fail_over(self, message: Message, carrier: Carrier, invocation: Invocation) -> Message | None:
         """Writes the next vendor before it is called; None if its cap is reached.
 
-        Raises AwsUnavailable, also if too little time is left; MessageChanged if the message is no longer ours.
+        Raises AwsUnavailable, also if too little time is left, or there is no slot; MessageChanged if the message is no
+        longer ours.
         """
+        if self._pacing.wait_for_slot(carrier.vendor.name, bulk=message.bulk) is not None:
+            raise AwsUnavailable("there is no slot for a call to another vendor")
         if not self._time_for_a_call(invocation):
             raise AwsUnavailable("too little time is left for another vendor")
         now = self._clock()

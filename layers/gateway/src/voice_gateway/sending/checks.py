@@ -120,6 +120,12 @@ def on_unknown(value: Any) -> str:
     return str(value)
 
 
+def priority(value: Any) -> str:
+    if value not in ("urgent", "bulk"):
+        raise ValueError("must be urgent or bulk")
+    return str(value)
+
+
 def moment(value: Any) -> datetime.datetime:
     rule = "must be a moment as RFC 3339 has it, with an offset"
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):

@@ -7,16 +7,18 @@ given the stored message.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
-from voice_gateway.model.message import DEFERRED, LEASE_SECONDS, Message, State
-from voice_gateway.model.moving_on import after_ring
+from voice_gateway.model.message import DEFERRED, Message, State
 from voice_gateway.model.request import Request
 from voice_gateway.platform.observability import Invocation
 from voice_gateway.platform.settings import Settings
+from voice_gateway.sending.beginning import as_planned, redialled
+from voice_gateway.sending.pacing import Pacing
 from voice_gateway.sending.planning import NothingRung, Plan, Planner
+from voice_gateway.sending.receiving import Arrival
 from voice_gateway.sending.routing import Carrier
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.messages import MessageChanged
@@ -24,6 +26,13 @@ from voice_gateway.storage.messages import MessageChanged
 REDIAL_MARK_SECONDS = 600
 """For how long ``sweep``'s mark lets ``send`` redial: longer than the retries of the topic and of Lambda take."""
 TOO_LITTLE_TIME = "too little time was left to call and to write down what came of it"
+
+
+@dataclass(eq=False)
+class NoSlot(NothingRung):
+    """The pace has no slot for the call; ``seconds`` until there may be one."""
+
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,32 +47,49 @@ class Claim:
     replayed: bool = False
 
 
+@dataclass
+class _Try:
+    """What is asked for, as it would be stored, by which invocation; the vendors whose slot it has by now."""
+
+    request: Request
+    draft: Message
+    invocation: Invocation
+    slots: set[str] = field(default_factory=set)
+
+
 class Claims:
-    """Claims messages. Every method raises NothingRung if AWS fails."""
+    """Claims messages. Every method raises NothingRung if AWS fails, and NoSlot."""
 
     def __init__(
         self,
         settings: Settings,
         table: CallsTable,
         planner: Planner,
+        pacing: Pacing,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._messages = table.messages
         self._quotas = table.quotas
+        self._numbers = table.numbers
         self._planner = planner
+        self._pacing = pacing
         self._clock = clock
 
-    def claim(self, request: Request, invocation: Invocation) -> Claim:
-        """Puts the message as planned if there is none; otherwise the stored message decides."""
-        draft = self._planner.draft(request, self._clock())
+    def claim(self, request: Request, invocation: Invocation, came: Arrival | None = None) -> Claim:
+        """Puts the message as planned if there is none; otherwise the stored message decides.
+
+        What was handed over is claimed as it was seen then, and looked at only if that is not how it is.
+        """
+        draft = self._planner.draft(request, self._clock(), bulk=came is not None and came.bulk is True)
+        one = _Try(request, draft, invocation)
+        handed_over = came.seen if came else None
         plan: Plan | None = None
         for _ in range(3):
-            seen = self._looked_up(request, draft)
+            seen, handed_over = handed_over or self._looked_up(request, draft), None
             if seen is None:
                 plan = plan or self._planned(request, draft)
-                self._time_left(plan, draft, invocation)
-                planned = _as_planned(plan, plan.message, self._clock())
+                planned = self._ready(plan, plan.message, one)
                 if planned.dry_run:
                     return Claim(planned)
                 seen = self._put(planned)
@@ -71,7 +97,7 @@ class Claims:
                     self._renew(plan, planned)
                     return Claim(planned, plan.carriers)
             try:
-                return self._claim_stored(seen, plan, request, draft, invocation)
+                return self._claim_stored(seen, plan, one)
             except MessageChanged:
                 continue  # somebody else was quicker: look again
         raise NothingRung(draft, "the message is being changed by others")
@@ -125,15 +151,13 @@ class Claims:
                 return Claim(message)
         return Claim(seen, replayed=True) if same else Claim(self.conflict(seen))
 
-    def _claim_stored(
-        self, seen: Message, plan: Plan | None, request: Request, draft: Message, invocation: Invocation
-    ) -> Claim:
+    def _claim_stored(self, seen: Message, plan: Plan | None, one: _Try) -> Claim:
         """Decides by the stored message of this id. Raises MessageChanged if it is no longer as it was seen."""
-        now = self._clock()
+        request, now = one.request, self._clock()
         if not request.has_fingerprint(seen.fingerprint):
             if not mendable(seen):
                 return Claim(self.conflict(seen))
-            return self._mend(seen, plan or self._planned(request, draft), invocation)
+            return self._mend(seen, plan or self._planned(request, one.draft), one)
         if seen.state is State.CALLING:
             return self._leased(seen, now)
         waits = seen.state is State.RELEASED or (seen.state is State.DUE and (seen.deferred_until or 0) <= now)
@@ -148,33 +172,49 @@ class Claims:
         elif plan is None or not plan.rings or _expired(seen, now) or request.sequence:
             # Of a sequence always anew: it may be another ring's turn than when the plan was made.
             plan = self._planned(request, seen, stored=True)
-        self._time_left(plan, seen, invocation, stored=True)
-        return Claim(self._take_over(seen, plan, draft, now, redial=redial), plan.carriers)
+        return Claim(self._take_over(seen, plan, one, redial=redial), plan.carriers)
 
-    def _mend(self, seen: Message, plan: Plan, invocation: Invocation) -> Claim:
+    def _mend(self, seen: Message, plan: Plan, one: _Try) -> Claim:
         """A good request takes the place of a bad one. Raises MessageChanged."""
-        self._time_left(plan, plan.message, invocation)
-        planned = _as_planned(plan, plan.message, self._clock())
+        planned = self._ready(plan, plan.message, one)
         with _nothing_rung(planned):
             self._messages.put_in_place_of(seen, planned)
         self._renew(plan, planned)
         return Claim(planned, plan.carriers)
 
-    def _take_over(self, seen: Message, plan: Plan, draft: Message, now: float, *, redial: bool) -> Message:
+    def _take_over(self, seen: Message, plan: Plan, one: _Try, *, redial: bool) -> Message:
         """Raises MessageChanged."""
-        # An earlier version kept no callees.
-        callees = seen.callees or draft.callees
-        base = seen.but(attempt=draft.attempt, number_hash=plan.message.number_hash, callees=callees)
-        planned = _as_planned(plan, base, now)
-        moved = _redialled(seen, planned, now) if redial else planned
+        # An earlier version kept no callees, and neither the number's key.
+        callees, number = seen.callees or one.draft.callees, seen.number or plan.message.number
+        base = seen.but(attempt=one.draft.attempt, number_hash=plan.message.number_hash, number=number, callees=callees)
+        planned = self._ready(plan, base, one, seen)
+        moved = redialled(seen, planned, self._clock()) if redial else planned
         self._renew(plan, moved)
         with _nothing_rung(moved):
+            if moved.place and plan.rings:
+                self._numbers.note(moved, moved.number_hash or "", self._clock())
             try:
                 return self._messages.take_over(seen, moved)
             except MessageChanged as changed:
                 if changed.message is None or not _own_write(changed.message, moved):
                     raise
                 return changed.message  # our own write, whose reply was lost
+
+    def _ready(self, plan: Plan, message: Message, one: _Try, stored: Message | None = None) -> Message:
+        """The message as planned, once its call may begin: there is a slot for it, and time is left."""
+        nothing = stored or message
+        if plan.rings and not message.dry_run:
+            vendor = plan.carriers[0].vendor.name
+            if vendor not in one.slots:
+                with _nothing_rung(nothing, stored=stored is not None):
+                    seconds = self._pacing.wait_for_slot(vendor, bulk=message.bulk)
+                if seconds is not None:
+                    why = f"more calls are to be begun than {vendor}'s pace allows"
+                    raise NoSlot(nothing, why, stored is not None, seconds)
+                one.slots.add(vendor)
+            if one.invocation.remaining() < self._settings.seconds_for_a_call:
+                raise NothingRung(nothing, TOO_LITTLE_TIME, stored is not None)
+        return as_planned(plan, message, self._clock())
 
     def _leased(self, seen: Message, now: float) -> Claim:
         """Another invocation was calling. If its lease is over, it died, and whether the phone rang is not known."""
@@ -195,10 +235,6 @@ class Claims:
             if plan.stale:
                 self._quotas.renew(plan.carriers[0].quota, self._clock())
 
-    def _time_left(self, plan: Plan, message: Message, invocation: Invocation, *, stored: bool = False) -> None:
-        if plan.rings and not message.dry_run and invocation.remaining() < self._settings.seconds_for_a_call:
-            raise NothingRung(message, TOO_LITTLE_TIME, stored)
-
 
 @contextmanager
 def _nothing_rung(message: Message, *, stored: bool = False) -> Iterator[None]:
@@ -207,66 +243,6 @@ def _nothing_rung(message: Message, *, stored: bool = False) -> Iterator[None]:
         yield
     except AwsUnavailable as error:
         raise NothingRung(message, str(error), stored) from None
-
-
-def _as_planned(plan: Plan, message: Message, now: float) -> Message:
-    """The message, new or stored, as the plan says: its next ring begins, or waits, or ends before it was made."""
-    if plan.rings:
-        begun = _begun(message, plan.carriers[0].vendor.name, now)
-        # As it would be at hand-over, in a dry run.
-        return begun.but(state=State.ACCEPTED) if message.dry_run else begun.but(state=State.CALLING)
-    last = message.past[-1] if message.past else None
-    if plan.state is State.DUE:
-        at = plan.deferred_until
-        error, vendor = (last.error, message.vendor) if last else (None, None)
-        return message.but(state=State.DUE, vendor=vendor, error=error, deferred_until=at, look_at=at, updated_at=now)
-    vendor = plan.error.vendor if plan.error else None
-    if plan.state is State.REJECTED and (last or (plan.error and plan.error.code is Code.DAILY_LIMIT)):
-        # It was this ring's turn, and it shows among the rings why nobody was rung.
-        message = _begun(message, vendor, now).but(called_at=None, lease=None)
-    elif not last:
-        message = message.but(vendor=vendor)
-    error = plan.error.as_dict() if plan.error else None
-    ended = message.but(state=plan.state, error=error, look_at=None, deferred_until=None, updated_at=now)
-    if message.dry_run:
-        return ended.but(state=State.REJECTED)
-    moved = after_ring(ended, now)
-    # A message that will not be sent again keeps no number and no text.
-    return moved if moved.state is State.DUE else moved.but(request="")
-
-
-def _begun(message: Message, vendor: str | None, now: float) -> Message:
-    """The message with its next ring begun; nothing is known of it yet."""
-    return message.but(
-        ring=len(message.past) + 1,
-        vendor=vendor,
-        called_at=now,
-        lease=now + LEASE_SECONDS,
-        look_at=now + LEASE_SECONDS,
-        call_id=None,
-        linked_by=None,
-        reason=None,
-        receipt=None,
-        error=None,
-        deferred_until=None,
-        redials=0,
-        redialled_at=None,
-        earlier_vendor=None,
-        first_attempt=None,
-        asked=0,
-        updated_at=now,
-    )
-
-
-def _redialled(seen: Message, moved: Message, now: float) -> Message:
-    """The same ring, called once more. A receipt of the first call is recognised by that call's vendor and time."""
-    return moved.but(
-        redials=1,
-        called_at=seen.called_at,
-        earlier_vendor=seen.vendor,
-        redialled_at=now,
-        first_attempt=seen.first_attempt or seen.attempt,
-    )
 
 
 def _expired(seen: Message, now: float) -> bool:

@@ -69,7 +69,8 @@ class Planner:
         """The plan for the message's next ring, or its redial. Raises AwsUnavailable."""
         if message.expires_at is not None and message.expires_at <= now:
             return _expired(message)
-        message = message.but(number_hash=self._hash_number(request.numbers[message.place]))
+        number_hash = self._hash_number(request.numbers[message.place])
+        message = message.but(number_hash=number_hash, number=message.number if message.place else number_hash)
         avoid = message.vendor if message.redials else message.past[-1].vendor if message.past else None
         template = self._template(request)
         if isinstance(template, Fault):
@@ -87,8 +88,11 @@ class Planner:
             full.append(carrier.cap_reached)
         return _without_carrier(message, route, full)
 
-    def draft(self, request: Request, now: float) -> Message:
-        """The message as it would be stored, without the number's hash and what the plan decides."""
+    def draft(self, request: Request, now: float, *, bulk: bool) -> Message:
+        """The message as it would be stored, without the number's hash and what the plan decides.
+
+        ``bulk`` is the lane by which it came: of a request that does not say.
+        """
         begins = max(now, request.not_before.timestamp() if request.not_before else now)
         expires_at = request.expires_at.timestamp() if request.expires_at else begins + _A_DAY
         keep_until = max(now + self._settings.retention_seconds, expires_at + _A_DAY)
@@ -106,6 +110,7 @@ class Planner:
             ttl=int(keep_until),
             callees=tuple(number[-4:] for number in request.numbers),
             sequence=request.sequence,
+            bulk=request.priority == "bulk" if request.priority else bulk,
             dry_run=request.dry_run,
         )
 

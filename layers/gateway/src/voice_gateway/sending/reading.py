@@ -26,7 +26,7 @@ _FORMS = ("template", "content", "template_id")
 _FIELDS = frozenset(
     {"message_id", "mobile", *_FORMS, "params", "vendor", "play_times"}
     | {"notify_data", "on_unknown", "expires_at", "dry_run"}
-    | {"redial", "escalate_to", "escalate_after_seconds", "not_before", "hours"}
+    | {"redial", "escalate_to", "escalate_after_seconds", "not_before", "hours", "priority"}
 )
 _MOST_NUMBERS = 5
 _ESCALATE_AFTER = (30, 3600)
@@ -85,6 +85,7 @@ class _Reader:
             "escalate_after_seconds": self._checked("escalate_after_seconds", partial(checks.whole, *_ESCALATE_AFTER)),
             "not_before": self._checked("not_before", checks.moment),
             "hours": self._checked("hours", checks.hours),
+            "priority": self._checked("priority", checks.priority),
             "expires_at": self._checked("expires_at", checks.moment),
             "dry_run": self._checked("dry_run", checks.flag) or False,
             "as_given": self._raw,

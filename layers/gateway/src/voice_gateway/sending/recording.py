@@ -113,7 +113,7 @@ class Recorder:
 
     def _unknown(self, message: Message, fault: Fault, **changes: Any) -> Message:
         """It is not known whether the phone was rung."""
-        changes |= {"error": fault.as_dict(), "look_at": message.called_at, "updated_at": self._clock()}
+        changes |= {"error": fault.as_dict(), "updated_at": self._clock()}
         return self._write(message, State.UNKNOWN, changes)
 
     def _redial_rang_nobody(self, message: Message, fault: Fault, *, undone: bool) -> Message:

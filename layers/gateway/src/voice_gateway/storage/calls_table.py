@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from voice_gateway.storage.call_ids import CallIds
 from voice_gateway.storage.credit import CreditStates
 from voice_gateway.storage.messages import Messages
+from voice_gateway.storage.numbers import Numbers
+from voice_gateway.storage.pace import Pace
 from voice_gateway.storage.quotas import Quotas
 from voice_gateway.storage.table import Table
 
 
 @dataclass(frozen=True)
 class CallsTable:
-    """The four kinds of item."""
+    """The kinds of item."""
 
     messages: Messages
     call_ids: CallIds
     quotas: Quotas
     credit: CreditStates
+    numbers: Numbers
+    pace: Pace
 
 
 def calls_table(name: str) -> CallsTable:
     table = Table(name)
-    return CallsTable(Messages(table), CallIds(table), Quotas(table), CreditStates(table))
+    return CallsTable(Messages(table), CallIds(table), Quotas(table), CreditStates(table), Numbers(table), Pace(table))

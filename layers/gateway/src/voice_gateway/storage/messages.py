@@ -4,20 +4,46 @@ If you change a condition here, a test should fail. Every write raises MessageCh
 and AwsUnavailable if DynamoDB does not answer.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import DEFERRED, FINAL, Message, State
-from voice_gateway.model.moving_on import after_outcome, cancelled
+from voice_gateway.model.moving_on import after_outcome, cancelled, unknown_since
 from voice_gateway.model.receipt import Receipt
-from voice_gateway.model.sequence import Sequence, rings_from_json, rings_to_json
 from voice_gateway.platform.observability import log
-from voice_gateway.storage.table import SCHEMA, Change, ConditionFailed, Item, Table, plain
+from voice_gateway.storage.message_item import (
+    ATTRIBUTES,
+    differences,
+    item_of,
+    kind_of,
+    look_of,
+    message_of_item,
+    past_as,
+    past_of,
+    stored,
+)
+from voice_gateway.storage.table import (
+    EARLIER,
+    SHARDS,
+    WORK,
+    Change,
+    ConditionFailed,
+    Item,
+    Table,
+    listed,
+    work_key,
+)
 
 MOST_RECEIPTS = 8
 """How many distinct receipts are kept for one message, and for one call id."""
+
+
+_RELEASED = (
+    *("state", "lease", "error", "retries", "deferred_until", "updated_at"),
+    *("ring", "vendor", "call_id", "linked_by", "reason", "receipt"),
+)
+"""What is written of a message whose ring did not begin."""
 
 
 class MessageChanged(Exception):
@@ -29,7 +55,7 @@ class MessageChanged(Exception):
 
     @property
     def message(self) -> Message | None:
-        return None if self.old is None else _message(self.old)
+        return None if self.old is None else message_of_item(self.old)
 
 
 class Messages:
@@ -40,11 +66,49 @@ class Messages:
 
     def get(self, message_id: str) -> Message | None:
         old = self._table.get(f"MSG#{message_id}")
-        return None if old is None else _message(old)
+        return None if old is None else message_of_item(old)
 
-    def in_state(self, state: State, until: float, since: float = 0) -> Iterator[Message]:
-        """Messages of a state whose ``look_at`` is between the two; the index may be a moment behind."""
-        return (_message(old) for old in self._table.query(state, since, until))
+    def in_state(self, state: State, until: float) -> Iterator[Message]:
+        """Messages of a state that are to be looked at by then; the index may be a moment behind."""
+        return (message for shard in range(SHARDS) for message in self.in_shard(state, shard, until))
+
+    def in_shard(self, state: State, shard: int, until: float, *, bulk: bool = False) -> Iterator[Message]:
+        """Those of them in one of the :data:`SHARDS` parts of the index. Deferred ones are there by their lane."""
+        for old in self._table.query(WORK, work_key(kind_of(state, bulk=bulk), shard), 0, until):
+            message = message_of_item(old)
+            if message.state is state:
+                yield message
+            else:  # an earlier release, which does not know this index, wrote last
+                self._relist(message)
+
+    # Until the next release: what an earlier one stored, and a running one of it still writes.
+
+    def adopt(self, state: State, until: float) -> Iterator[Message]:
+        """Brings the messages of a state out of the earlier release's index into those of today, one at a time."""
+        for old in self._table.query(EARLIER, state, 0, until):
+            message = message_of_item(old)
+            self._relist(message)
+            yield message
+
+    def _relist(self, seen: Message) -> None:
+        look_at = seen.look_at
+        if seen.state in FINAL or seen.state is State.UNKNOWN:
+            look_at = unknown_since(seen) if seen.state is State.UNKNOWN else None
+        elif seen.deferred_until is None and seen.state is State.RELEASED:
+            look_at = seen.updated_at  # before there were retries, others were to hand it over again
+        at = seen.number_at or seen.called_at or seen.updated_at
+        number = {"number": seen.number or seen.number_hash, "number_at": at} if seen.number_hash else {}
+        try:
+            self._change(
+                seen.message_id,
+                number,
+                "#st = :seen AND #attempt = :mine",
+                look_of(seen.but(look_at=look_at)),
+                seen=seen.state,
+                mine=seen.attempt,
+            )
+        except MessageChanged:
+            return  # whoever wrote it meanwhile has listed it
 
     # Writes of the sender.
 
@@ -72,6 +136,7 @@ class Messages:
                 message.message_id,
                 {name: getattr(message, name) for name in _RELEASED},
                 "#st = :calling AND #attempt = :mine AND attribute_not_exists(#no_more)",
+                look_of(message),
                 calling=State.CALLING,
                 mine=message.attempt,
             )
@@ -88,11 +153,12 @@ class Messages:
         """Moves a message on, if it still is as it was seen, and nobody called off what follows."""
         return self._change(
             seen.message_id,
-            _differences(seen, moved),
-            f"#st = :seen AND #attempt = :old AND attribute_not_exists(#no_more) AND {_past_as(seen)}",
+            differences(seen, moved),
+            f"#st = :seen AND #attempt = :old AND attribute_not_exists(#no_more) AND {past_as(seen)}",
+            look_of(moved),
             seen=seen.state,
             old=seen.attempt,
-            **_past_of(seen),
+            **past_of(seen),
         )
 
     def advance(self, seen: Message, moved: Message, receipt: Receipt | None = None) -> Message:
@@ -103,21 +169,22 @@ class Messages:
         follows = " AND attribute_not_exists(#no_more)" if moved.state is State.DUE else ""
         return self._change(
             seen.message_id,
-            _differences(seen, moved),
-            f"#st = :seen AND #attempt = :old AND {_past_as(seen)}{follows}",
+            differences(seen, moved),
+            f"#st = :seen AND #attempt = :old AND {past_as(seen)}{follows}",
+            look_of(moved),
             receipt.text if receipt else None,
             seen=seen.state,
             old=seen.attempt,
-            **_past_of(seen),
+            **past_of(seen),
         )
 
     def fail_over(self, message: Message, vendor: str, lease: float, now: float) -> Message:
         """Writes the next vendor, before it is called."""
-        changes = {"vendor": vendor, "lease": lease, "look_at": lease, "updated_at": now}
         return self._change(
             message.message_id,
-            changes,
+            {"vendor": vendor, "lease": lease, "updated_at": now},
             "#st = :calling AND #attempt = :mine",
+            (State.CALLING, lease),
             calling=State.CALLING,
             mine=message.attempt,
         )
@@ -139,10 +206,10 @@ class Messages:
             moved = after_outcome(ended, changes["updated_at"])
             follows, past = "", dict[str, str]()
             if moved.state in DEFERRED:
-                follows, past = f" AND attribute_not_exists(#no_more) AND {_past_as(seen)}", _past_of(seen)
-            sets = {**changes, "lease": None, **_differences(ended, moved), "state": moved.state}
+                follows, past = f" AND attribute_not_exists(#no_more) AND {past_as(seen)}", past_of(seen)
+            sets = {**changes, "lease": None, **differences(ended, moved), "state": moved.state}
             try:
-                return self._change(message.message_id, sets, when + follows, **values, **past)
+                return self._change(message.message_id, sets, when + follows, look_of(moved), **values, **past)
             except MessageChanged as changed:
                 if changed.message is None:
                     log.error("a message vanished while it was being sent", extra={"message_id": message.message_id})
@@ -161,11 +228,12 @@ class Messages:
         """
         why = "the function ended while it was calling; nobody can say whether the phone was rung"
         fault = Fault(Code.OUTCOME_UNKNOWN, why, seen.vendor)
-        changes = {"error": fault.as_dict(), "look_at": seen.called_at, "updated_at": now}
+        given = seen.but(state=State.UNKNOWN, error=fault.as_dict(), lease=None, updated_at=now)
         return self._change(
             seen.message_id,
-            {**changes, "state": State.UNKNOWN, "lease": None},
+            differences(seen, given),
             "#st = :calling AND #attempt = :old AND #lease = :seen",
+            (State.UNKNOWN, unknown_since(given)),
             calling=State.CALLING,
             old=seen.attempt,
             seen=seen.lease,
@@ -174,7 +242,12 @@ class Messages:
     def touch(self, seen: Message, changes: Mapping[str, Any]) -> Message:
         """Notes something about a message whose state and attempt stay."""
         return self._change(
-            seen.message_id, changes, "#st = :seen AND #attempt = :mine", seen=seen.state, mine=seen.attempt
+            seen.message_id,
+            changes,
+            "#st = :seen AND #attempt = :mine",
+            look_of(seen.but(look_at=changes["look_at"])) if "look_at" in changes else None,
+            seen=seen.state,
+            mine=seen.attempt,
         )
 
     # Receipts.
@@ -194,7 +267,6 @@ class Messages:
             "receipt": receipt.as_dict(),
             "error": None,
             "lease": None,
-            "look_at": None,
             "deferred_until": None,
             "unlinked": 0,
             "ring": 1,
@@ -206,7 +278,8 @@ class Messages:
             changes,
             f"attribute_exists(#pk) AND attribute_not_exists(#sequence) AND attribute_not_exists(#first_attempt)"
             f" AND {open_ones}",
-            add_receipt=receipt.text,
+            (receipt.state, None),
+            receipt.text,
             **{f"final{at}": state for at, state in enumerate(sorted(FINAL))},
         )
 
@@ -216,86 +289,31 @@ class Messages:
             message_id,
             {},
             "attribute_exists(#pk) AND (attribute_not_exists(#receipts) OR size(#receipts) < :most)",
-            add_receipt=receipt.text,
+            receipt=receipt.text,
             most=MOST_RECEIPTS + rings,
         )
 
     def _put(self, message: Message, when: str, **values: Any) -> None:
-        item = _item(message)
+        item = item_of(message)
         try:
             self._table.put(item, when, **values)
         except ConditionFailed as failed:
             raise MessageChanged(failed.old) from None
 
     def _change(
-        self, message_id: str, changes: Mapping[str, Any], when: str, add_receipt: str | None = None, **values: Any
+        self,
+        message_id: str,
+        changes: Mapping[str, Any],
+        when: str,
+        look: tuple[str, float | None] | None = None,
+        receipt: str | None = None,
+        **values: Any,
     ) -> Message:
-        sets = {_ATTRIBUTES.get(name, name): _stored(name, value) for name, value in changes.items()}
-        change = Change(sets, receipt=add_receipt)
+        """``look`` is what it is in the index then, and when ``sweep`` looks at it; None leaves both as they are."""
+        pk = f"MSG#{message_id}"
+        sets = {ATTRIBUTES[name]: stored(name, value) for name, value in changes.items() if name != "look_at"}
+        change = Change(sets | (listed(pk, *look) if look else {}), receipt=receipt)
         try:
-            return _message(self._table.update(f"MSG#{message_id}", change, when, **values))
+            return message_of_item(self._table.update(pk, change, when, **values))
         except ConditionFailed as failed:
             raise MessageChanged(failed.old) from None
-
-
-def message_of(image: Mapping[str, Any]) -> Message:
-    """The message of a stream record's image, in DynamoDB's own JSON."""
-    return _message(plain(image))
-
-
-_ATTRIBUTES = {field.name: field.name for field in fields(Message)} | {"state": "st", "number_hash": "nhash"}
-"""Each field's attribute; two are named otherwise, as the protocol's expressions have them."""
-_RELEASED = (
-    *("state", "lease", "error", "retries", "deferred_until", "look_at", "updated_at"),
-    *("ring", "vendor", "call_id", "linked_by", "reason", "receipt"),
-)
-"""What is written of a message whose ring did not begin."""
-_AS_TEXT: Mapping[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
-    "past": (rings_to_json, rings_from_json),
-    "sequence": (Sequence.to_json, Sequence.from_json),
-    "callees": (",".join, lambda text: tuple(text.split(","))),
-}
-"""Fields that are kept as one text, so that a condition can compare them."""
-_NOT_CHANGED = frozenset({"message_id", "dry_run", "receipts"})
-
-
-def _stored(name: str, value: Any) -> Any:
-    """A field's value as the item has it; what is empty is not there."""
-    if value in (None, "", (), frozenset()) or value is False:
-        return None
-    return _AS_TEXT[name][0](value) if name in _AS_TEXT else value
-
-
-def _differences(seen: Message, moved: Message) -> dict[str, Any]:
-    """The fields in which the two differ, as ``moved`` has them."""
-    pairs = ((name, getattr(seen, name), getattr(moved, name)) for name in _ATTRIBUTES if name not in _NOT_CHANGED)
-    return {name: new for name, old, new in pairs if old != new}
-
-
-def _past_as(seen: Message) -> str:
-    """The condition that the past rings are as they were seen: a late receipt may have changed one meanwhile."""
-    return "#past = :past" if seen.past else "attribute_not_exists(#past)"
-
-
-def _past_of(seen: Message) -> dict[str, str]:
-    return {"past": rings_to_json(seen.past)} if seen.past else {}
-
-
-def _item(message: Message) -> Item:
-    item = {attribute: _stored(name, getattr(message, name)) for name, attribute in _ATTRIBUTES.items()}
-    item = {name: value for name, value in item.items() if value is not None}
-    del item["message_id"]
-    return {"pk": f"MSG#{message.message_id}", "v": SCHEMA, **item}
-
-
-def _message(item: Item) -> Message:
-    """Attributes that a later version added are ignored; what an earlier one did not write has its default."""
-    found = {name: item[attribute] for name, attribute in _ATTRIBUTES.items() if attribute in item}
-    found |= {name: _AS_TEXT[name][1](text) for name, text in found.items() if name in _AS_TEXT}
-    found["message_id"] = item["pk"].removeprefix("MSG#")
-    found["state"] = State(found["state"])
-    found["receipts"] = frozenset(found.get("receipts", ()))
-    message = Message(**found)
-    if "ring" not in found and message.called_at and message.state not in DEFERRED:
-        return message.but(ring=1)  # an earlier version did not count rings
-    return message

@@ -5,17 +5,16 @@ An entry is JSON with its ``kind`` beside its content. It holds no number and no
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.model.result import Result
-from voice_gateway.model.sequence import Sequence, rings_from_json, rings_to_json
-from voice_gateway.model.stored import known_fields
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import log
+from voice_gateway.storage.message_text import message_fields
 
 Content = dict[str, Any]
 
@@ -30,7 +29,7 @@ class Kind(StrEnum):
     RECEIPT = "receipt"
     """``receipt``, ``rhash``, ``ttl``, ``came_at``; ``message_id`` and ``attempt`` of its address, or ``own_id``."""
     RESULT = "result"
-    """A result that could not be published: ``result``."""
+    """A result that could not be published: ``result``, ``bulk``."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,17 @@ class Outbox:
 
     def keep_outcome(self, message: Message, state: State, changes: Content, *, meets: bool) -> None:
         """An outcome; with ``meets`` an accepted one is linked to its call id first: receipts name only that."""
-        content = {"message": _fields(message.but(request="")), "state": state, "changes": changes, "meets": meets}
+        content = {
+            "message": message_fields(message.but(request="")),
+            "state": state,
+            "changes": changes,
+            "meets": meets,
+        }
         self._keep(Kind.OUTCOME, content, message.message_id)
 
     def keep_release(self, message: Message) -> None:
         """A claim whose reply was lost: the message, released."""
-        self._keep(Kind.RELEASE, {"message": _fields(message)}, message.message_id)
+        self._keep(Kind.RELEASE, {"message": message_fields(message)}, message.message_id)
 
     def keep_receipt(
         self, receipt: Receipt, message_id: str | None, attempt: str | None, ttl: int, came_at: float
@@ -82,9 +86,9 @@ class Outbox:
         own_id = {"own_id": receipt.message_id} if receipt.message_id else {}
         self._keep(Kind.RECEIPT, {**content, "ttl": ttl, "came_at": came_at, **own_id}, message_id)
 
-    def keep_result(self, result: Result) -> None:
+    def keep_result(self, result: Result, *, bulk: bool) -> None:
         """A result that could not be published."""
-        self._keep(Kind.RESULT, {"result": result}, result["message_id"])
+        self._keep(Kind.RESULT, {"result": result, "bulk": bulk}, result["message_id"])
 
     def entries(self) -> Iterator[Entry]:
         """What is in the queue, until it is empty."""
@@ -106,19 +110,3 @@ class Outbox:
         body = json.dumps({"kind": kind, **content}, ensure_ascii=False, default=str)
         aws.send_to_queue(self._queue_url, body)
         log.warning("kept in the outbox", extra={"kind": kind, "message_id": message_id})
-
-
-def stored_message(fields: Content) -> Message:
-    """The message of an entry, which another release may have written."""
-    found = known_fields(Message, fields)
-    found |= {"state": State(found["state"]), "receipts": frozenset(found["receipts"])}
-    found["callees"], found["past"] = tuple(found.get("callees", ())), rings_from_json(found.get("past", "[]"))
-    if "sequence" in found:
-        found["sequence"] = Sequence.from_json(found["sequence"])
-    return Message(**found)
-
-
-def _fields(message: Message) -> Content:
-    fields = {**asdict(message), "receipts": sorted(message.receipts), "past": rings_to_json(message.past)}
-    fields["sequence"] = message.sequence.to_json() if message.sequence else None
-    return {name: value for name, value in fields.items() if value is not None}

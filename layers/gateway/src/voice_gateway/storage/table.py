@@ -1,10 +1,12 @@
 """The calls table, and the four requests that everything in it is made of.
 
-The items share the key ``pk``. The sparse index ``sweep`` (``st``, ``look_at``) holds what ``sweep`` must look at
-again. Every write is one conditional write of a single item (docs/protocol.md).
+The items share the key ``pk``. Two sparse indexes: ``work`` (``work``, ``work_at``) holds what ``sweep`` must look at
+again, spread over :data:`SHARDS` keys a state; ``number`` (``number``, ``number_at``) what concerns one number. Every
+write is one conditional write of a single item (docs/protocol.md).
 """
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,7 +18,12 @@ from botocore.exceptions import ClientError
 
 from voice_gateway.platform import aws
 
-INDEX = "sweep"
+WORK, NUMBER = ("work", "work", "work_at"), ("number", "number", "number_at")
+"""Indexes: name, partition key, sort key."""
+EARLIER = ("sweep", "st", "look_at")
+"""What earlier releases had in place of ``work``: one key for all of a state."""
+SHARDS = 16
+"""A partition key takes 1,000 writes a second: so many keys share the writes of a state."""
 SCHEMA = 1
 """The version of the items' shape, kept in each as ``v``."""
 DAY = 86400
@@ -59,14 +66,15 @@ class Table:
         done = self._write("update_item", arguments, when, {**new, **values})
         return plain(done.get("Attributes", {}))
 
-    def query(self, st: str, since: float, until: float) -> Iterator[Item]:
-        """The items of a state in the index whose ``look_at`` is between the two; it may be a moment behind."""
+    def query(self, index: tuple[str, str, str], key: str, since: float, until: float) -> Iterator[Item]:
+        """The items of an index's key whose sort key is between the two; an index may be a moment behind."""
+        name, partition, sort = index
         arguments: dict[str, Any] = {
             "TableName": self._name,
-            "IndexName": INDEX,
-            "KeyConditionExpression": "#st = :st AND #look_at BETWEEN :since AND :until",
-            "ExpressionAttributeNames": {"#st": "st", "#look_at": "look_at"},
-            "ExpressionAttributeValues": _typed({":st": str(st), ":since": since, ":until": until}),
+            "IndexName": name,
+            "KeyConditionExpression": f"#{partition} = :key AND #{sort} BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {f"#{partition}": partition, f"#{sort}": sort},
+            "ExpressionAttributeValues": _typed({":key": key, ":since": since, ":until": until}),
         }
         while True:
             with aws.reaching("dynamodb"):
@@ -94,6 +102,17 @@ class Table:
                     raise
                 old: Any = error.response.get("Item")
         raise ConditionFailed(plain(old) if old else None)
+
+
+def listed(pk: str, state: str, at: float | None) -> dict[str, Any]:
+    """What an item must hold for ``sweep`` to look at it then; None: never. Takes it out of the earlier index too."""
+    key = None if at is None else work_key(state, zlib.crc32(pk.encode()) % SHARDS)
+    return {"work": key, "work_at": at, "look_at": None}
+
+
+def work_key(state: str, shard: int) -> str:
+    """The partition key in the index ``work`` of one shard of a state."""
+    return f"{state}#{shard:x}"
 
 
 @dataclass(frozen=True)

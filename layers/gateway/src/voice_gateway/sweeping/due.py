@@ -1,53 +1,77 @@
-"""Deferred messages: those whose time has come are sent, those whose time is over expire.
+"""Deferred messages: those whose time has come are handed over, those whose time is over expire.
 
-They wait for an opening, for the next ring of their sequence, or, as nobody could take them, for a retry.
+They wait for an opening, for the next ring of their sequence, or, as nobody could take them, for a retry. They are
+handed over in batches, each part of the index by a worker of its own.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from itertools import batched, chain
 
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.moving_on import out_of_time
-from voice_gateway.platform.observability import Invocation
-from voice_gateway.storage.messages import Messages
-from voice_gateway.sweeping.common import ASK_AGAIN, CLOCKS_APART, Handover, each
+from voice_gateway.platform.observability import Invocation, Record
+from voice_gateway.storage.lanes import Lanes
+from voice_gateway.storage.messages import MessageChanged, Messages
+from voice_gateway.storage.table import SHARDS
+from voice_gateway.sweeping.common import CLOCKS_APART, TIME_KEPT, SideBySide
 
-_LATEST_RETRY = 1000.0
-"""Seconds: no retry is further ahead. Earlier versions left it to others, and looked again when the message expired."""
-_MONTHS = 100 * 86400.0
+_METRICS = {State.DUE: "Due", State.RELEASED: "Retried"}
+_BATCH = 10
+_AGAIN = 900.0
+"""Seconds after which what was handed over and is still there is handed over again; then after ever longer times.
+
+It may wait in its lane for hours. Lost it is not: a queue keeps what was not taken."""
 
 
 class Due:
-    """Sends and expires."""
+    """Hands over, and expires."""
 
-    def __init__(self, messages: Messages, handover: Handover, clock: Callable[[], float]) -> None:
+    def __init__(self, messages: Messages, lanes: Lanes, side_by_side: SideBySide, clock: Callable[[], float]) -> None:
         self._messages = messages
-        self._handover = handover
+        self._lanes = lanes
+        self._side_by_side = side_by_side
         self._clock = clock
 
-    def send(self, invocation: Invocation) -> None:
-        """What was kept until its time."""
+    def urgent(self, invocation: Invocation) -> None:
+        self._all(invocation, bulk=False)
+
+    def bulk(self, invocation: Invocation) -> None:
+        self._all(invocation, bulk=True)
+
+    def _all(self, invocation: Invocation, *, bulk: bool) -> None:
+        def shard(number: int, record: Record) -> None:
+            for some in batched(self._waiting(number, bulk=bulk), _BATCH, strict=False):
+                self._hand_over(some, record)
+                if invocation.remaining() < TIME_KEPT:
+                    return
+
+        self._side_by_side.each(range(SHARDS), shard, invocation)
+
+    def _waiting(self, shard: int, *, bulk: bool) -> Iterator[Message]:
         now = self._clock()
-        each(self._messages.in_state(State.DUE, now - CLOCKS_APART), partial(self._hand_over, "Due", now), invocation)
+        due = self._messages.in_shard(State.DUE, shard, now - CLOCKS_APART, bulk=bulk)
+        return chain(due, self._messages.in_shard(State.RELEASED, shard, now, bulk=bulk))
 
-    def retry(self, invocation: Invocation) -> None:
-        """What nobody could take before."""
+    def _hand_over(self, some: tuple[Message, ...], record: Record) -> None:
+        """Marks them afterwards: what the queue did not take is handed over by the next run."""
         now = self._clock()
-        retry = partial(self._hand_over, "Retried", now)
-        each(self._messages.in_state(State.RELEASED, now), retry, invocation)
-        earlier = self._messages.in_state(State.RELEASED, now + _MONTHS, since=now + _LATEST_RETRY)
-        each(earlier, retry, invocation)
+        over = [seen for seen in some if seen.expires_at is not None and seen.expires_at <= now]
+        for seen in over:
+            self._expire(seen, record)
+        for seen in self._lanes.hand_over([seen for seen in some if seen not in over]):
+            record.count(_METRICS[seen.state])
+            try:
+                self._messages.touch(seen, {"look_at": now + max(_AGAIN, now - (seen.deferred_until or now))})
+            except MessageChanged:
+                continue  # it rings by now
 
-    def _hand_over(self, metric: str, now: float, seen: Message) -> str:
-        if seen.expires_at is not None and seen.expires_at <= now:
-            return self._expire(seen)
-        self._handover.hand_over(seen, {"look_at": now + ASK_AGAIN})
-        return metric
-
-    def _expire(self, seen: Message) -> str:
+    def _expire(self, seen: Message, record: Record) -> None:
         """Ends a message whose time is over before a ring could bring it to an end."""
         last = f"; last: {seen.error['message']}" if seen.error else ""
         fault = Fault(Code.EXPIRED, f"expires_at passed before the phone could be rung{last}", seen.vendor)
-        self._messages.take_over(seen, out_of_time(seen, fault, self._clock()))
-        return "Expired"
+        try:
+            self._messages.take_over(seen, out_of_time(seen, fault, self._clock()))
+        except MessageChanged:
+            return
+        record.count("Expired")

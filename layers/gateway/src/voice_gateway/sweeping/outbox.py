@@ -14,12 +14,10 @@ from voice_gateway.platform.observability import Invocation
 from voice_gateway.receipts.settling import Settling
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.dead_letters import DeadLetters
+from voice_gateway.storage.message_text import message_of_fields
 from voice_gateway.storage.messages import MessageChanged
-from voice_gateway.storage.outbox import Content, Entry, Kind, Outbox, stored_message
+from voice_gateway.storage.outbox import Content, Entry, Kind, Outbox
 from voice_gateway.sweeping.common import TIME_KEPT
-
-_SHARE = 0.5
-"""The share of a run's time that the outbox may take, so that a full one does not hold up the rest."""
 
 
 class OutboxApplier:
@@ -43,12 +41,11 @@ class OutboxApplier:
 
     def apply_all(self, invocation: Invocation) -> None:
         """Raises AwsUnavailable: then the entry stays in the queue, and the others would fail too."""
-        enough = max(TIME_KEPT, invocation.remaining() * _SHARE)
         for entry in self._outbox.entries():
             self._apply_or_bury(entry)
             self._outbox.done(entry)
             invocation.record.count("Applied")
-            if invocation.remaining() < enough:
+            if invocation.remaining() < TIME_KEPT:
                 return
 
     def apply(self, kind: Kind, content: Content) -> None:
@@ -59,12 +56,14 @@ class OutboxApplier:
                 self._apply_outcome(content, now)
             case Kind.RELEASE:
                 with suppress(MessageChanged):  # a surer state may be there by now
-                    self._messages.release(stored_message(content["message"]))
+                    self._messages.release(message_of_fields(content["message"]))
             case Kind.RECEIPT:
                 self._apply_receipt(content, now)
             case Kind.RESULT:
                 told: dict[str, Any] = content["result"]
-                self._results.publish(json.dumps(told, ensure_ascii=False), attributes(told))
+                self._results.publish(
+                    json.dumps(told, ensure_ascii=False), attributes(told, bulk=content.get("bulk") is True)
+                )
 
     def _apply_or_bury(self, entry: Entry) -> None:
         try:
@@ -74,7 +73,7 @@ class OutboxApplier:
             self._dead_letters.keep(why, {"entry": entry.body})
 
     def _apply_outcome(self, content: Content, now: float) -> None:
-        message, state, changes = stored_message(content["message"]), State(content["state"]), content["changes"]
+        message, state, changes = message_of_fields(content["message"]), State(content["state"]), content["changes"]
         if state is State.ACCEPTED and content["meets"]:
             self._settling.link(message, changes["vendor"], changes["call_id"], now)
         self._messages.record_outcome(message, state, changes)

@@ -10,14 +10,13 @@ from voice_gateway.model.errors import UnreadableSecret
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.moving_on import escalates_at
 from voice_gateway.model.receipt import Receipt
-from voice_gateway.platform.observability import Invocation, log
+from voice_gateway.platform.observability import Invocation, Record, log
 from voice_gateway.platform.settings import Settings
 from voice_gateway.receipts.settling import Settled, Settling
 from voice_gateway.storage.messages import Messages
-from voice_gateway.sweeping.common import each
-from voice_gateway.sweeping.escalate import is_due, next_number
-from voice_gateway.sweeping.waiting_receipts import OLDEST
-from voice_gateway.vendors.common.accounts import Accounts
+from voice_gateway.sweeping.common import SideBySide
+from voice_gateway.sweeping.unknown import is_due, next_number
+from voice_gateway.vendors.common.accounts import Account, Accounts
 
 
 class Unanswered:
@@ -29,43 +28,58 @@ class Unanswered:
         messages: Messages,
         settling: Settling,
         accounts: Accounts,
+        side_by_side: SideBySide,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._messages = messages
         self._settling = settling
         self._accounts = accounts
+        self._side_by_side = side_by_side
         self._clock = clock
 
     def ask(self, invocation: Invocation) -> None:
+        self._side_by_side.each(self._messages.in_state(State.ACCEPTED, self._clock()), self._look, invocation)
+
+    def _look(self, seen: Message, record: Record) -> None:
         now = self._clock()
+        if self._is_answered(seen, now):
+            record.count("Answered")
+        elif is_due(seen, now):
+            next_number(self._messages, seen, now, record)
+        else:
+            self._look_later(seen, now, record)
 
-        def look(seen: Message) -> str | None:
-            receipt = self._answer(seen, now)
-            if receipt is None:
-                return next_number(self._messages, seen, now) if is_due(seen, now) else self._look_later(seen, now)
-            settled = self._settling.of_message(seen.message_id, receipt, "query", now, seen.attempt)
-            return "Answered" if settled is Settled.SETTLED else None
-
-        each(self._messages.in_state(State.ACCEPTED, now), look, invocation)
-
-    def _answer(self, seen: Message, now: float) -> Receipt | None:
+    def _is_answered(self, seen: Message, now: float) -> bool:
+        """Whether there is a receipt by now: one that the vendor gives when asked, or one that never was linked."""
         account = self._accounts[seen.vendor or ""]
+        if seen.call_id is None:
+            return False
+        if not account.vendor.result_query:
+            linked = self._settling.link(seen, account.vendor.name, seen.call_id, now)
+            return linked is not None and linked.state is not State.ACCEPTED
+        receipt = self._asked(seen, seen.call_id, account, now)
+        if receipt is None:
+            return False
+        settled = self._settling.of_message(seen.message_id, receipt, "query", now, seen.attempt)
+        return settled is Settled.SETTLED
+
+    @staticmethod
+    def _asked(seen: Message, call_id: str, account: Account, now: float) -> Receipt | None:
         try:
-            credentials = account.credentials() if account.vendor.result_query else None
+            credentials = account.credentials()
         except UnreadableSecret:
             return None  # the balance check alarms it
-        if credentials is None or seen.call_id is None:
+        if credentials is None:
             return None
         asked = json.loads(seen.request)
         mobile = str([asked["mobile"], *asked.get("escalate_to", [])][seen.place])
-        return account.vendor.query(seen.call_id, mobile, credentials, account.exchange(), now)
+        return account.vendor.query(call_id, mobile, credentials, account.exchange(), now)
 
-    def _look_later(self, seen: Message, now: float) -> str | None:
+    def _look_later(self, seen: Message, now: float, record: Record) -> None:
         """Schedules the next query, at growing intervals within a day. After the last, counts the message once.
 
-        A vendor that cannot be asked has only the last step. The message stays in the index a little longer: a late
-        receipt may still find it by its call id.
+        A vendor that cannot be asked has only the last step.
         """
         can_be_asked = self._accounts[seen.vendor or ""].vendor.result_query
         called_at = seen.called_at or now
@@ -73,10 +87,7 @@ class Unanswered:
         ahead = [at for at in (*(called_at + after for after in times), escalates_at(seen)) if at and at > now]
         if ahead:
             self._messages.touch(seen, {"look_at": min(ahead)})
-            return None
-        if seen.asked:
-            self._messages.touch(seen, {"look_at": None})
-            return None
-        self._messages.touch(seen, {"look_at": max(now, called_at + OLDEST), "asked": int(now)})
+            return
+        self._messages.touch(seen, {"look_at": None, "asked": int(now)})
         log.warning("no receipt came", extra={"message_id": seen.message_id, "vendor": seen.vendor})
-        return "Unanswered"
+        record.count("Unanswered")
