@@ -62,7 +62,7 @@ test: $(READY) ## Run all tests, the local stack included
 check: $(READY) ## Check format, style, types, layering and template, with checkov and serverless rules; writes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy layers/gateway/src functions local tests
+	$(BIN)/mypy layers/gateway/src functions local tests examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.structure
 	$(BIN)/cfn-lint
@@ -74,8 +74,12 @@ audit: $(READY) ## Ask PyPI's database for vulnerabilities of all that is pinned
 	@$(BIN)/python -m tests.scanners audit
 
 .PHONY: faults
-faults: $(READY) ## Attack the gateway for a quarter of an hour, and print what came of it: SEED=
+faults: $(READY) ## Attack the gateway for half an hour, and print what came of it: SEED=
 	@$(BIN)/python -m tests.faults $(call option,seed,SEED)
+
+.PHONY: scale
+scale: $(READY) ## See what volume is reached, in virtual time and on the local stack, in some minutes: docs/scale.md
+	@$(BIN)/python -m tests.scale
 
 .PHONY: format
 format: $(READY) ## Put code into its format, and mend what can be mended without asking
