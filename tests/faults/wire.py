@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import time_machine
@@ -37,6 +38,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from voice_gateway.model.errors import AwsUnavailable, NotConnected, ReplyLost, TryLater
 from voice_gateway.model.message import LEASE_SECONDS
+from voice_gateway.platform import aws
 from voice_gateway.sweeping.common import INTERVAL
 from voice_gateway.vendors.common import exchange
 from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
@@ -704,6 +706,7 @@ def aws_outages(moments: tuple[str, ...] = MOMENTS, *, alone: bool = False) -> t
     with broken_aws() as broken, ExitStack() as stack:
         stage = Stage(_client_here)
         stack.enter_context(stage.set_up(_over_here))
+        stack.enter_context(patch.object(aws, "WORKERS", 1))  # a case is known by its thread
         cases = outages(broken, moments, alone=alone)
         for case in cases:
             case.stage.modules = {name: gateway._load(name) for name in stage.modules}
