@@ -327,6 +327,18 @@ def callback_event(call: Call, outcome: str) -> dict[str, Any]:
     return {"pathParameters": {"token": call.token}, "headers": headers, "body": body}
 
 
+def lane_record(lane: str, handle: str, body: str, received: int) -> dict[str, Any]:
+    """What Lambda hands over of a queue."""
+    return {
+        "messageId": f"sqs-{handle}",
+        "receiptHandle": handle,
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": str(received)},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:r:1:{lane}",
+    }
+
+
 class World:
     """The gateway, its vendors and the clock. Used as a context: it stands in for the clients of AWS meanwhile."""
 
@@ -511,16 +523,10 @@ class World:
 
     def lane_hands(self, lane: str, some: list[dict[str, str]], process: str = "") -> Any:
         """Lambda's poller: one invocation for a batch. What it did not name, and did not die with, leaves the queue."""
+        handles = [one["ReceiptHandle"] for one in some]
         records = [
-            {
-                "messageId": f"sqs-{one['ReceiptHandle']}",
-                "receiptHandle": one["ReceiptHandle"],
-                "body": one["Body"],
-                "attributes": {"ApproximateReceiveCount": str(self.queues.received(lane, one["ReceiptHandle"]))},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:r:1:{lane}",
-            }
-            for one in some
+            lane_record(lane, handle, one["Body"], self.queues.received(lane, handle))
+            for handle, one in zip(handles, some, strict=True)
         ]
         self.faults.retrying = any(self._released(one["Body"]) for one in some)
         event = {"Records": records}

@@ -10,7 +10,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.scale.world import NINE, World
 
 MANY = 100_000
 MINUTE = 60.0
+AT_NINE = "2027-01-15T09:00:00+08:00"
 ASSUMED = (
     f"assumed: DynamoDB {LATENCY['dynamodb'] * 1000:.0f} ms, SNS and SQS {LATENCY['sqs'] * 1000:.0f} ms a request, "
     f"the vendor {VENDOR_SECONDS * 1000:.0f} ms a call, a cold start {COLD_START * 1000:.0f} ms; Lambda begins with "
@@ -40,18 +41,31 @@ def clock(moment: float) -> str:
     return f"09:{int(seconds // 60):02}:{seconds % 60:04.1f}" if seconds >= 0 else f"{seconds:.0f} s before 09:00"
 
 
-def _deferred(world: World, many: int, **over: Any) -> None:
+def templated(at: int | str, vendor: str, **over: Any) -> dict[str, Any]:
+    """The same by the catalogue's template, pinned to a vendor."""
+    asked = request(at if isinstance(at, int) else 0, template=vendor, vendor=vendor, **over)
+    message_id = f"m{at}" if isinstance(at, int) else at
+    del asked["content"]
+    return {**asked, "message_id": message_id, "params": {"a": message_id}}
+
+
+def _deferred(world: World, requests: Iterable[dict[str, Any]]) -> None:
     """Stored at eight, for nine o'clock."""
     world.takes_time = False
-    for at in range(many):
-        world.send(request(at, priority="bulk", not_before="2027-01-15T09:00:00+08:00", **over))
+    for asked in requests:
+        world.send({**asked, "priority": "bulk", "not_before": AT_NINE})
     world.takes_time = True
-    assert world.states() == {"due": many}
+    assert world.states() == {"due": MANY}
+
+
+def _once(world: World) -> Figure:
+    told = f"{len(world.twice)}, {sum(world.raised.values())}"
+    return Figure("  rung twice, raised", told, "0, 0", not world.twice and not world.raised)
 
 
 def due_at_nine() -> list[Figure]:
     with World(NINE - 3600, {"urgent": 50, "bulk": 60}) as world:
-        _deferred(world, MANY)
+        _deferred(world, map(request, range(MANY)))
         world.clock.now = NINE - 50
         world.sweeps(NINE + 14 * MINUTE)
         handed: list[float] = []
@@ -79,39 +93,19 @@ def due_at_nine() -> list[Figure]:
                 "09:10",
                 reached=len(world.rung) == MANY and last <= NINE + 10 * MINUTE,
             ),
-            Figure(
-                "  rung twice, raised",
-                f"{len(world.twice)}, {sum(world.raised.values())}",
-                "0, 0",
-                not world.twice and not world.raised,
-            ),
+            _once(world),
         ]
 
 
 def paced() -> list[Figure]:
     environ = {"JUMDATA_PER_SECOND": "50", "VENDOR_ORDER": "jumdata"}
-    over = {"template": "jumdata", "vendor": "jumdata"}
     with World(NINE - 3600, {"urgent": 50, "bulk": 60}, **environ) as world:
-        many = MANY
-        world.takes_time = False
-        for at in range(many):
-            asked = {
-                **request(at),
-                **over,
-                "params": {"a": f"m{at}"},
-                "priority": "bulk",
-                "not_before": "2027-01-15T09:00:00+08:00",
-            }
-            del asked["content"]
-            world.send(asked)
-        world.takes_time = True
-        assert world.states() == {"due": many}
+        _deferred(world, (templated(at, "jumdata") for at in range(MANY)))
         world.clock.now = NINE - 50
         world.sweeps(NINE + 40 * MINUTE)
-        urgent = {**request(0), **over, "message_id": "urgent", "params": {"a": "urgent"}}
-        del urgent["content"]
+        urgent = templated("urgent", "jumdata")
         world.clock.at(NINE + MINUTE, lambda: world.publish([urgent]))
-        world.clock.run(NINE + 41 * MINUTE, lambda: len(world.rung) == many + 1)
+        world.clock.run(NINE + 41 * MINUTE, lambda: len(world.rung) == MANY + 1)
         begun = sorted(world.begun)
         most = max(bisect_left(begun, moment + 1) - at for at, moment in enumerate(begun))
         steady = [moment for moment in begun if begun[0] + MINUTE <= moment <= begun[-1] - MINUTE]
@@ -119,19 +113,14 @@ def paced() -> list[Figure]:
         waited = world.rung.get("urgent", float("inf")) - (NINE + MINUTE)
         return [
             Figure(
-                f"{many:,} due at 09:00, JumdataPerSecond 50: begun in any second",
+                f"{MANY:,} due at 09:00, JumdataPerSecond 50: begun in any second",
                 f"{most} at the most",
                 "52",
-                reached=most <= 52 and len(world.rung) == many + 1,
+                reached=most <= 52 and len(world.rung) == MANY + 1,
             ),
             Figure("  sustained", f"{sustained:.1f} a second", "at least 45", reached=sustained >= 45),
             Figure("  an urgent message at 09:01 rung after", f"{waited:.1f} s", "5 s", reached=waited <= 5),
-            Figure(
-                "  rung twice, raised",
-                f"{len(world.twice)}, {sum(world.raised.values())}",
-                "0, 0",
-                not world.twice and not world.raised,
-            ),
+            _once(world),
             Figure("  came again for a slot", f"{_again(world):,} times", "printed", reached=True),
         ]
 
@@ -204,11 +193,8 @@ def requests() -> list[Figure]:
     for vendor, cap in (("dxtong", "0"), ("jumdata", "3")):
         for way in ("direct", "deferred"):
             with World(NINE - 3600, {"urgent": 50, "bulk": 60}, JUMDATA_DAILY_CAP=cap, VENDOR_ORDER=vendor) as world:
-                later = {"not_before": "2027-01-15T09:00:00+08:00"} if way == "deferred" else {}
-                form = {"template": vendor, "vendor": vendor, **later}
-                asked = [{**request(at), **form, "params": {"a": f"m{at}"}} for at in range(100)]
-                for one in asked:
-                    del one["content"]
+                later = {"not_before": AT_NINE} if way == "deferred" else {}
+                asked = [templated(at, vendor, **later) for at in range(100)]
                 world.takes_time = False
                 world.send({**asked[0], "message_id": "warm", "dry_run": True})
                 world.requests.clear()
@@ -229,8 +215,6 @@ def requests() -> list[Figure]:
         world.takes_time = False
         for at in range(100):
             world.send(request(at))
-        callbacks = world.callbacks()
-        assert callbacks
         world.receipt("m0", "c1", "13800138000")
         world.requests.clear()
         for at in range(1, 100):

@@ -114,14 +114,11 @@ class Queues:
 class Poller:
     """Lambda's event source of one lane: invokes ``send`` for one message at a time, as many as it may side by side."""
 
-    def __init__(
-        self, clock: Clock, queue: Queue, most: int, handler: Callable[[int, str, int], set[int]], name: str
-    ) -> None:
+    def __init__(self, clock: Clock, queue: Queue, most: int, handler: Callable[[int, str, int], set[int]]) -> None:
         self._clock = clock
         self._queue = queue
         self._most = most
         self._handler = handler
-        self.name = name
         self._under_way = 0
         self._warm = 0
         self._since: float | None = None

@@ -31,7 +31,7 @@ from voice_gateway.vendors.common.base import Vendor
 from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest
 
 from tests.faults import memory
-from tests.faults.world import ENVIRON, SECRETS, TEMPLATES, Call, ReadOnce, callback_event
+from tests.faults.world import ENVIRON, SECRETS, TEMPLATES, Call, ReadOnce, callback_event, lane_record
 from tests.scale.aws import LATENCY, VENDOR_SECONDS, Poller, Queues, Table
 from tests.scale.clock import Clock, Future, Pool
 
@@ -67,7 +67,7 @@ class World:
         self._instead = ExitStack()
         self._senders: list[Sender] = []
         self.pollers = [
-            Poller(self.clock, self.queues.by_url[lane], most, self._by_lane(lane), lane)
+            Poller(self.clock, self.queues.by_url[lane], most, self._by_lane(lane))
             for lane, most in concurrency.items()
         ]
 
@@ -115,14 +115,7 @@ class World:
 
     def _by_lane(self, lane: str) -> Callable[[int, str, int], set[int]]:
         def handle(number: int, body: str, received: int) -> set[int]:
-            record = {
-                "messageId": f"sqs-{number}",
-                "receiptHandle": str(number),
-                "body": body,
-                "attributes": {"ApproximateReceiveCount": str(received)},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:r:1:{lane}",
-            }
+            record = lane_record(lane, str(number), body, received)
             context = SimpleNamespace(aws_request_id="rid")
             try:
                 told = self.sender.receive({"Records": [record]}, context, self.means("send"))

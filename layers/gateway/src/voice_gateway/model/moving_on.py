@@ -46,7 +46,7 @@ def after_outcome(ended: Message, now: float) -> Message:
         return after_ring(ended, now)
     if ended.state is State.RELEASED:
         return cancelled(ended, now) if ended.no_more else released(ended, now)
-    return ended.but(look_at=unknown_since(ended)) if ended.state is State.UNKNOWN else ended
+    return ended.but(look_at=looks_at_unknown(ended)) if ended.state is State.UNKNOWN else ended
 
 
 def after_receipt(seen: Message, receipt: Receipt, attempt: str | None, linked_by: str, now: float) -> Message | None:
@@ -120,7 +120,7 @@ def escalates_at(message: Message) -> float | None:
     return at if following and (message.expires_at is None or at < message.expires_at) else None
 
 
-def unknown_since(message: Message) -> float | None:
+def looks_at_unknown(message: Message) -> float | None:
     """When a message whose call is unknown is to be looked at: for the next number, or a redial; None for neither."""
     times = [escalates_at(message)]
     if message.on_unknown == "redial_once" and message.redials == 0 and not message.no_more:

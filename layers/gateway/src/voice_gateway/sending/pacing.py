@@ -11,7 +11,7 @@ from collections.abc import Callable
 from voice_gateway.platform.settings import Settings
 from voice_gateway.storage.pace import Pace
 
-LONGEST_WAIT = 2.0
+_LONGEST_WAIT = 2.0
 """Seconds that a function waits for a slot, at the most."""
 _BULK_AHEAD = 1.0
 
@@ -32,8 +32,8 @@ class Pacing:
         per_second = self._settings.per_second(vendor)
         if per_second == 0:
             return None
-        ahead = _BULK_AHEAD if bulk else LONGEST_WAIT
-        until = self._clock() + LONGEST_WAIT
+        ahead = _BULK_AHEAD if bulk else _LONGEST_WAIT
+        until = self._clock() + _LONGEST_WAIT
         while True:
             now = self._clock()
             slot = self._pace.take(vendor, per_second, now, min(now + ahead, until))

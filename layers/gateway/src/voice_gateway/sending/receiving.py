@@ -38,11 +38,11 @@ def arrivals(event: Any, urgent_queue: str) -> list[Arrival] | None:
     Anybody who may invoke can send what looks like such an event: it asks for no more than its request would.
     """
     records = event.get("Records") if isinstance(event, dict) else None
-    if not isinstance(records, list) or not records:
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         return None
-    if all(_is_sns(record.get("Sns")) for record in records if isinstance(record, dict)) and _are_objects(records):
+    if all(_is_sns(record.get("Sns")) for record in records):
         return [Arrival(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"]) for record in records]
-    if _are_objects(records) and all(_is_sqs(record) for record in records):
+    if all(_is_sqs(record) for record in records):
         return [_of_lane(record, urgent_queue) for record in records]
     return None
 
@@ -64,10 +64,6 @@ def _of_lane(record: dict[str, Any], urgent_queue: str) -> Arrival:
     if isinstance(body, dict) and body.get("Type") == "Notification" and _is_sns(body):
         return Arrival(_json(body["Message"]), body["MessageId"], bulk, **queue)
     return Arrival(body, record["messageId"], bulk, **queue)
-
-
-def _are_objects(records: list[Any]) -> bool:
-    return all(isinstance(record, dict) for record in records)
 
 
 def _is_sns(sns: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import DEFERRED, FINAL, Message, State
-from voice_gateway.model.moving_on import after_outcome, cancelled, unknown_since
+from voice_gateway.model.moving_on import after_outcome, cancelled, looks_at_unknown
 from voice_gateway.model.receipt import Receipt
 from voice_gateway.platform.observability import log
 from voice_gateway.storage.message_item import (
@@ -93,7 +93,7 @@ class Messages:
     def _relist(self, seen: Message) -> None:
         look_at = seen.look_at
         if seen.state in FINAL or seen.state is State.UNKNOWN:
-            look_at = unknown_since(seen) if seen.state is State.UNKNOWN else None
+            look_at = looks_at_unknown(seen) if seen.state is State.UNKNOWN else None
         elif seen.deferred_until is None and seen.state is State.RELEASED:
             look_at = seen.updated_at  # before there were retries, others were to hand it over again
         at = seen.number_at or seen.called_at or seen.updated_at
@@ -233,7 +233,7 @@ class Messages:
             seen.message_id,
             differences(seen, given),
             "#st = :calling AND #attempt = :old AND #lease = :seen",
-            (State.UNKNOWN, unknown_since(given)),
+            (State.UNKNOWN, looks_at_unknown(given)),
             calling=State.CALLING,
             old=seen.attempt,
             seen=seen.lease,

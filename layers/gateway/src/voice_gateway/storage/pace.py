@@ -36,7 +36,8 @@ class Pace:
         pk = f"PACE#{vendor}#{random.randrange(parts)}"  # noqa: S311 -- which of the parts is no secret
         step = math.ceil(1000 * parts / per_second) / 1000
         # What was taken a second ago has others in front of it by now.
-        free_at = max(now, self._seen.get(pk, 0.0)) if self._seen.get(pk, 0.0) > now - 1 else 0.0
+        seen = self._seen.get(pk, 0.0)
+        free_at = max(now, seen) if seen > now - 1 else 0.0
         for _ in range(_TRIES):
             if free_at > latest:
                 return Slot(free_at, taken=False)
