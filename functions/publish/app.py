@@ -14,7 +14,7 @@ from voice_gateway.storage.outbox import Outbox
 @cache
 def _publisher() -> Publisher:
     own = settings()
-    lanes = Lanes(own.urgent_queue, own.bulk_queue)
+    lanes = Lanes(own)
     return Publisher(Topic(own.results_topic), lanes, Outbox(own.outbox_queue))
 
 

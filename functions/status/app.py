@@ -6,13 +6,13 @@ from typing import Any
 from voice_gateway.platform.observability import invocation
 from voice_gateway.platform.settings import settings
 from voice_gateway.results.status import status
-from voice_gateway.storage.calls_table import calls_table
 from voice_gateway.storage.messages import Messages
+from voice_gateway.storage.table import Table
 
 
 @cache
 def _messages() -> Messages:
-    return calls_table(settings().calls_table).messages
+    return Messages(Table(settings().calls_table))
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:

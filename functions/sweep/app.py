@@ -19,7 +19,7 @@ from voice_gateway.vendors.common.accounts import Accounts
 def _sweep() -> Sweep:
     own = settings()
     queues = Outbox(own.outbox_queue), DeadLetters(own.dead_letter_queue)
-    lanes = Lanes(own.urgent_queue, own.bulk_queue)
+    lanes = Lanes(own)
     return Sweep(own, calls_table(own.calls_table), *queues, Topic(own.results_topic), lanes, Accounts(own, Secrets()))
 
 

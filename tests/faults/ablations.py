@@ -504,7 +504,7 @@ def patched(rule: Rule, into: Path) -> None:
 
 def _tried(part: str, package: Path | None, sought: tuple[str, ...] = ()) -> tuple[str, str]:
     """Runs a part in a process of its own: what it found first of what is sought, or of anything; and its errors."""
-    environ = {**os.environ, "POWERTOOLS_METRICS_NAMESPACE": "V"}
+    environ = dict(os.environ)
     if package is not None:
         environ["PYTHONPATH"] = str(package)
     command = [sys.executable, "-m", "tests.faults.ablations", part, *sought]

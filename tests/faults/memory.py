@@ -613,7 +613,7 @@ class Parameters:
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._parameters = parameters
 
-    def get_parameter(self, *, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
+    def get_parameter(self, *, Name: str) -> dict[str, Any]:  # noqa: N803
         if Name not in self._parameters:
             raise refusal("GetParameter", "ParameterNotFound")
         return {"Parameter": {"Value": self._parameters[Name]}}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote_from_bytes, urlencode
 
 from voice_gateway import vendors
@@ -26,6 +27,7 @@ from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import read_receipt
 from voice_gateway.model.request import Catalogue as CatalogueForm
 from voice_gateway.model.request import Request, Template
+from voice_gateway.platform import aws
 from voice_gateway.platform.callback_tokens import CallToken, Keyring
 from voice_gateway.platform.observability import Invocation, Record, log
 from voice_gateway.platform.secrets import credentials, secret_text
@@ -558,8 +560,9 @@ def an_entry(fuzz: Fuzz) -> str:
 
 
 def read_entry(stored: str) -> str | None:
-    provider: Any = SimpleNamespace(get=lambda *_, **__: stored)
-    template = catalogue.TemplateCatalogue("/stack/templates/", provider).load("order_shipped")
+    ssm: Any = SimpleNamespace(get_parameter=lambda **_: {"Parameter": {"Value": stored}})
+    with patch.object(aws, "client", lambda _: ssm):
+        template = catalogue.TemplateCatalogue("/stack/templates/").load("order_shipped")
     if isinstance(template, Fault):
         _writable(template.message)
         return None

@@ -166,7 +166,7 @@ def environment() -> dict[str, str]:
     """What template.yaml gives the functions, with made-up places."""
     places = {variable: f"https://sqs/{queue}" for queue, variable in gateway.QUEUES.items()}
     secrets = {f"{name.upper()}_SECRET_ARN": f"arn:{name}" for name in gateway.SECRETS}
-    return {**gateway._environment(ENDPOINTS), **places, **secrets, "POWERTOOLS_METRICS_DISABLED": "true"}
+    return {**gateway._environment(ENDPOINTS), **places, **secrets}
 
 
 class InMemory:

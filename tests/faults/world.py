@@ -424,11 +424,11 @@ class World:
 
     def _new_sweep(self, _: str) -> Sweep:
         table, outbox, dead = calls_table("calls"), Outbox("outbox"), DeadLetters("dead")
-        results, lanes, accounts = aws.Topic("results"), Lanes("urgent", "bulk"), ScriptedAccounts(self)
+        results, lanes, accounts = aws.Topic("results"), Lanes(self.settings), ScriptedAccounts(self)
         return Sweep(self.settings, table, outbox, dead, results, lanes, accounts, self.clock, workers=1)
 
     def _new_publish(self, _: str) -> Publisher:
-        return Publisher(aws.Topic("results"), Lanes("urgent", "bulk"), Outbox("outbox"), self.clock)
+        return Publisher(aws.Topic("results"), Lanes(self.settings), Outbox("outbox"), self.clock)
 
     def _new_cancel(self, _: str) -> Messages:
         return calls_table("calls").messages

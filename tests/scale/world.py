@@ -135,7 +135,7 @@ class World:
 
     def sweeps(self, until: float) -> None:
         """Every minute, as the rule has it, till then."""
-        lanes = Lanes("urgent", "bulk")
+        lanes = Lanes(self.settings)
         queues = Outbox("outbox"), DeadLetters("dead")
         table, topic = calls_table("calls"), aws.Topic("results")
         sweep = Sweep(self.settings, table, *queues, topic, lanes, _Accounts(self), self.clock)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from voice_gateway.model.errors import NotConnected, ReplyLost
+from voice_gateway.platform.tls import tls
 from voice_gateway.vendors.common import exchange
 from voice_gateway.vendors.common.http import HttpReply, HttpRequest
 
@@ -233,7 +234,9 @@ def test_a_resolver_that_is_slow_is_not_connected_and_nothing_is_sent_later(monk
 
 
 def exchanging() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "exchange"]
+    """The threads that carry an exchange now."""
+    threads = [thread for thread in threading.enumerate() if thread.name == "exchange"]
+    return threads[len(exchange._free) :]
 
 
 # -- a connection, and no whole reply: nobody can say
@@ -575,10 +578,10 @@ def trust(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Authority], Non
 
     def instead(authority: Authority) -> None:
         monkeypatch.setattr(certifi, "where", lambda: str(authority.roots))
-        exchange._tls.cache_clear()
+        tls.cache_clear()
 
     yield instead
-    exchange._tls.cache_clear()
+    tls.cache_clear()
 
 
 def test_a_certificate_of_a_trusted_authority_is_taken(tmp_path: Path, trust: Callable[[Authority], None]) -> None:
@@ -611,7 +614,7 @@ def test_authorities_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPa
     authority = Authority(tmp_path, "127.0.0.1")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, str(authority.roots))
-    exchange._tls.cache_clear()
+    tls.cache_clear()
     with Loopback(replying(OK), authority.context) as server:
         lost(server.address, NotConnected, deadline=2)
     assert server.requests == []
@@ -628,9 +631,9 @@ def test_a_hang_behind_tls_ends_at_the_deadline(tmp_path: Path, trust: Callable[
 
 def test_the_context_is_loaded_once() -> None:
     """Loading the CA bundle is most of what a one-shot request costs."""
-    assert exchange._tls() is exchange._tls()
-    assert exchange._tls().verify_mode == ssl.CERT_REQUIRED
-    assert exchange._tls().check_hostname
+    assert tls() is tls()
+    assert tls().verify_mode == ssl.CERT_REQUIRED
+    assert tls().check_hostname
 
 
 def test_a_header_that_is_none_brings_no_address_into_the_log(caplog: pytest.LogCaptureFixture) -> None:

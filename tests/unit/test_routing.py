@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 from botocore.exceptions import ClientError, EndpointConnectionError
 from voice_gateway.model.errors import AwsUnavailable, SettingsError
 from voice_gateway.model.faults import Fault
 from voice_gateway.model.hours import CHINA, Window, next_opening
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.request import Catalogue, Form, Request, Template, Text, VendorTemplate, placeholders
+from voice_gateway.platform import aws
 from voice_gateway.platform.secrets import Secrets
 from voice_gateway.platform.settings import Settings, web_address, window
 from voice_gateway.sending import catalogue
@@ -477,76 +477,99 @@ def test_where_callbacks_cannot_come_results_are_asked_for_soon() -> None:
 # -- the catalogue
 
 
-class Parameters(SSMProvider):
-    """Powertools' own provider and cache, over a dictionary in place of SSM."""
+class Parameters:
+    """SSM, as a client answers for it: parameters by name."""
 
     def __init__(self, stored: dict[str, str]) -> None:
-        self.store = {}
         self.stored = stored
         self.asked: list[str] = []
         self.down = False
 
-    def _get(self, name: str, *args: Any, **kwargs: Any) -> str:
-        self.asked.append(name)
+    def get_parameter(self, *, Name: str) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(Name)
         if self.down:
             raise EndpointConnectionError(endpoint_url="https://example.com")
-        if name not in self.stored:
+        if Name not in self.stored:
             raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
-        return self.stored[name]
+        return {"Parameter": {"Value": self.stored[Name]}}
 
 
-def parameters(**entries: Any) -> Parameters:
-    return Parameters({f"/stack/templates/{name}": json.dumps(entry) for name, entry in entries.items()})
+Stored = Callable[..., Parameters]
 
 
-def test_a_template_is_read_by_its_name() -> None:
-    loaded = catalogue.TemplateCatalogue("/stack/templates/", parameters(order_shipped=ENTRY)).load("order_shipped")
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
+    """Puts parameters into the place of SSM: entries by their template's name, as JSON unless they are texts."""
+
+    def instead(**entries: Any) -> Parameters:
+        texts = {name: entry if isinstance(entry, str) else json.dumps(entry) for name, entry in entries.items()}
+        ssm = Parameters({f"/stack/templates/{name}": text for name, text in texts.items()})
+        monkeypatch.setattr(aws, "client", {"ssm": ssm}.__getitem__)
+        return ssm
+
+    return instead
+
+
+def templates(clock: Clock | None = None) -> catalogue.TemplateCatalogue:
+    return catalogue.TemplateCatalogue("/stack/templates/", clock or Clock())
+
+
+def test_a_template_is_read_by_its_name(stored: Stored) -> None:
+    stored(order_shipped=ENTRY)
+    loaded = templates().load("order_shipped")
     assert loaded == TEMPLATE
     assert isinstance(loaded, Template)
     assert list(loaded.vendors) == ["dxtong", "jumdata"]
 
 
 @pytest.mark.parametrize("name", ["Order", "a" * 65, "../secret", "a/b", "", "号", "a\n", "a.b"])
-def test_a_name_that_is_none_is_not_asked_for(name: str) -> None:
-    provider = parameters()
-    fault = catalogue.TemplateCatalogue("/stack/templates/", provider).load(name)
+def test_a_name_that_is_none_is_not_asked_for(name: str, stored: Stored) -> None:
+    ssm = stored()
+    fault = templates().load(name)
     assert isinstance(fault, Fault)
-    assert (fault.code, provider.asked) == ("unknown_template", [])
+    assert (fault.code, ssm.asked) == ("unknown_template", [])
 
 
-def test_a_template_is_asked_for_once_in_a_cache_s_life() -> None:
-    provider = parameters(order_shipped=ENTRY)
-    templates = catalogue.TemplateCatalogue("/stack/templates/", provider)
-    assert templates.load("order_shipped") == templates.load("order_shipped") == TEMPLATE
-    assert provider.asked == ["/stack/templates/order_shipped"]
+@pytest.mark.parametrize(("seconds", "asked"), [(0, 1), (299, 1), (301, 2)])
+def test_a_template_is_asked_for_once_in_a_cache_s_life(seconds: float, asked: int, stored: Stored) -> None:
+    clock, ssm = Clock(), stored(order_shipped=ENTRY)
+    cached = templates(clock)
+    assert cached.load("order_shipped") == TEMPLATE
+    clock.now += seconds
+    assert cached.load("order_shipped") == TEMPLATE
+    assert ssm.asked == ["/stack/templates/order_shipped"] * asked
 
 
-def test_a_template_that_is_not_there_is_unknown() -> None:
-    fault = catalogue.TemplateCatalogue("/stack/templates/", parameters()).load("order_shipped")
+def test_a_template_that_is_not_there_is_unknown_until_it_is_there(stored: Stored) -> None:
+    ssm = stored()
+    cached = templates()
+    fault = cached.load("order_shipped")
     assert isinstance(fault, Fault)
     assert fault.code == "unknown_template"
+    ssm.stored["/stack/templates/order_shipped"] = json.dumps(ENTRY)
+    assert cached.load("order_shipped") == TEMPLATE
 
 
-def test_while_ssm_is_down_a_copy_serves_and_without_one_it_is_aws_that_failed() -> None:
+def test_while_ssm_is_down_a_copy_serves_and_without_one_it_is_aws_that_failed(stored: Stored) -> None:
     """That is no fault of the request's: it must not be rejected for it."""
-    provider = parameters(order_shipped=ENTRY, other=ENTRY)
-    templates = catalogue.TemplateCatalogue("/stack/templates/", provider)
-    templates.load("order_shipped")
-    provider.down = True
-    provider.store.clear()
-    assert templates.load("order_shipped") == TEMPLATE
+    clock, ssm = Clock(), stored(order_shipped=ENTRY, other=ENTRY)
+    cached = templates(clock)
+    cached.load("order_shipped")
+    ssm.down = True
+    clock.now += 301
+    assert cached.load("order_shipped") == TEMPLATE
     with pytest.raises(AwsUnavailable):
-        templates.load("other")
+        cached.load("other")
 
 
 @pytest.mark.parametrize(
-    "stored",
+    "entry",
     ["", "text", "null", "[]", "{}", '{"text": "x"}', '{"text": "{", "vendors": {"dxtong": {}}}',
      '{"text": "{order}", "vendors": {"jumdata": {"template_id": "T1001", "params": [["order"]]}}}'],
 )  # fmt: skip
-def test_a_stored_template_that_cannot_be_used_is_a_fault_and_no_crash(stored: str) -> None:
-    templates = catalogue.TemplateCatalogue("/stack/templates/", Parameters({"/stack/templates/t": stored}))
-    fault = templates.load("t")
+def test_a_stored_template_that_cannot_be_used_is_a_fault_and_no_crash(entry: str, stored: Stored) -> None:
+    stored(t=entry)
+    fault = templates().load("t")
     assert isinstance(fault, Fault)
     assert fault.code == "unknown_template"
 

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8), "UTC+8")
 """China Standard Time: the vendors' hours and times of day; it has no daylight saving."""
@@ -15,8 +15,7 @@ _TWO_DAYS = 2 * 86400.0
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """From ``opens`` to ``closes``, both counted from midnight in China; it passes midnight if it closes first."""
 
     opens: datetime.timedelta

@@ -1,7 +1,7 @@
 """What a vendor reports of a call, by callback or when it is asked."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from voice_gateway.model.message import State
@@ -36,7 +36,7 @@ class Receipt:
     @property
     def text(self) -> str:
         """Canonical JSON, without the number: equal texts are the same receipt pushed again."""
-        public = {name: value for name, value in asdict(self).items() if name not in {"mobile", "message_id"}}
+        public = {name: value for name, value in vars(self).items() if name not in {"mobile", "message_id"}}
         return json.dumps(public, sort_keys=True, ensure_ascii=False)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""AWS: one boto3 client for each service, made when it is first needed, and one exception for all that they raise."""
+"""AWS: one client for each service, made when it is first needed, and one exception for all that they raise.
+
+The clients are botocore's, which boto3's are too: boto3's resources and S3 transfers, which nothing here uses, are a
+fifth of a cold start (docs/performance.md).
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,33 +10,60 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
 from botocore.parsers import ResponseParserError
 
 from voice_gateway.model.errors import AwsUnavailable
+from voice_gateway.platform import connections
 
 WORKERS = 16
 """How many requests a function has under way at a time, at the most: ``sweep`` hands over side by side."""
-# Three tries of at most three seconds each: a short disturbance at AWS passes well within every function's timeout.
+_CONNECT_SECONDS, _READ_SECONDS = 1, 2
 _CONFIG = Config(
+    # Three tries of at most three seconds each: a short disturbance at AWS passes well within every function's timeout.
     retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=1,
-    read_timeout=2,
+    connect_timeout=_CONNECT_SECONDS,
+    read_timeout=_READ_SECONDS,
     max_pool_connections=WORKERS,
+    # A fifth of a request's CPU: AWS validates all the same, and botocore builds its own name anew for each.
+    parameter_validation=False,
+    user_agent="voice-gateway",
 )
+
+
+# As botocore's events name them.
+_SERVICES = {"dynamodb", "secrets-manager", "sns", "sqs", "ssm"}
+
+
+@cache
+def _session() -> Any:
+    """botocore's session, with those of its 127 handlers that are for every service, or for one of ours."""
+    session = botocore.session.Session(include_builtin_handlers=False)
+    events = session.get_component("event_emitter")
+    register = {REGISTER_FIRST: events.register_first, REGISTER_LAST: events.register_last}
+    for event, handler, *place in BUILTIN_HANDLERS:
+        kind, _, rest = event.partition(".")
+        if kind != "docs" and rest.partition(".")[0] in {"", "*", *_SERVICES}:
+            register.get(place[0] if place else None, events.register)(event, handler)
+    return session
 
 
 @cache
 def client(service: str) -> Any:
-    """The client of an AWS service, by boto3's name for the service."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    """The client of an AWS service, by botocore's name for the service."""
+    made = _session().create_client(service, config=_CONFIG)
+    if connections.wanted():
+        # The one place where botocore has a choice of what sends a request, and no public name for it.
+        made._endpoint.http_session = connections.Connections(_CONNECT_SECONDS, _READ_SECONDS)
+    return made
 
 
 @contextmanager
 def reaching(service: str) -> Iterator[None]:
-    """Turns whatever boto3 raises into AwsUnavailable. Its text names the error, and nothing of the request."""
+    """Turns whatever a client raises into AwsUnavailable. Its text names the error, and nothing of the request."""
     try:
         yield
     except ClientError as error:

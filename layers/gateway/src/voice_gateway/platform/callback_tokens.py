@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from voice_gateway.model.errors import BadToken, SettingsError, UnreadableSecret
 from voice_gateway.model.text import without_mark
@@ -24,8 +25,7 @@ class UnknownKey(BadToken):
     """The token names a key that is not in the cached secret; it may have been added a moment ago."""
 
 
-@dataclass(frozen=True)
-class CallToken:
+class CallToken(NamedTuple):
     """What the token of a call's own address says: message, attempt, and when the address expires (epoch seconds)."""
 
     message_id: str
@@ -120,6 +120,7 @@ class CallbackKeys:
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
+        self._read: tuple[str, Keyring] | None = None
 
     def keyring(self, *, anew_after: float | None = None) -> Keyring:
         """The keys; read past the cache if they were not read so in the last ``anew_after`` seconds.
@@ -128,7 +129,9 @@ class CallbackKeys:
         """
         arn = self._settings.callback_secret
         secret = self._secrets.text(arn) if anew_after is None else self._secrets.anew_at_most(arn, anew_after)
-        return Keyring.from_secret(secret)
+        if self._read is None or self._read[0] is not secret:
+            self._read = (secret, Keyring.from_secret(secret))
+        return self._read[1]
 
     def number_hash(self, mobile: str) -> str:
         """The hash that is stored in place of a number. Raises AwsUnavailable, SettingsError."""

@@ -1,4 +1,4 @@
-"""Credentials and keys from Secrets Manager, cached by Powertools' Parameters.
+"""Credentials and keys from Secrets Manager, cached for some minutes.
 
 While Secrets Manager is down an expired copy is used: a credential that worked five minutes ago is better than no call.
 """
@@ -8,9 +8,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from aws_lambda_powertools.utilities.parameters.secrets import SecretsProvider
 
 from voice_gateway.model.errors import AwsUnavailable, UnreadableSecret
 from voice_gateway.model.text import code_point, without_mark
@@ -29,10 +26,9 @@ _NOT_JSON = "is not JSON"
 class Secrets:
     """Reads secrets, by ARN. One a process."""
 
-    def __init__(self, provider: SecretsProvider | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._provider = provider
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._copies: dict[str, str] = {}
+        self._copies: dict[str, tuple[str, float]] = {}
         self._asked: dict[str, float] = {}
         self._failed_at = 0.0
 
@@ -41,18 +37,21 @@ class Secrets:
 
         Raises AwsUnavailable if there is no old copy either, UnreadableSecret.
         """
-        copy = self._copies.get(arn)
-        if copy is not None and self._clock() - self._failed_at < _REST:
+        now = self._clock()
+        copy, read_at = self._copies.get(arn, (None, 0.0))
+        if copy is not None and ((now - read_at < MAX_AGE and not anew) or now - self._failed_at < _REST):
             return copy
         try:
-            value = self._from(arn, anew=anew)
-        except GetParameterError:
+            with aws.reaching("secretsmanager"):
+                found = aws.client("secretsmanager").get_secret_value(SecretId=arn)
+        except AwsUnavailable:
             self._failed_at = self._clock()
             if copy is not None:
                 return copy
-            raise AwsUnavailable("secretsmanager: a secret could not be read") from None
-        self._copies[arn] = value
-        return value
+            raise
+        text = stored_text(found)
+        self._copies[arn] = (text, now)
+        return text
 
     def anew_at_most(self, arn: str, seconds: float) -> str:
         """The secret, read past the cache at most once in ``seconds``; in between, from the cache."""
@@ -67,11 +66,6 @@ class Secrets:
         Raises AwsUnavailable, UnreadableSecret.
         """
         return credentials(self.text(arn, anew=anew), names)
-
-    def _from(self, arn: str, *, anew: bool) -> str:
-        if self._provider is None:
-            self._provider = SecretsProvider(boto3_client=aws.client("secretsmanager"))
-        return secret_text(self._provider.get(arn, max_age=MAX_AGE, force_fetch=anew))
 
 
 def secret_text(value: Any) -> str:

@@ -99,10 +99,11 @@ class Settling:
             return Settled.WAITING
         fitting = call.fitting
         if not fitting or (only and not call.fits(only)):
-            log.warning(
-                "a receipt's number is not its message's",
-                extra={"message_id": call.message, "vendor": call.vendor, "call_id": call.call_id},
-            )
+            if only is None:  # a callback's own line says it
+                log.warning(
+                    "a receipt's number is not its message's",
+                    extra={"message_id": call.message, "vendor": call.vendor, "call_id": call.call_id},
+                )
             return Settled.MISMATCH
         settled = self.of_message(call.message, fitting[0], linked_by, now, call.attempt)
         for other in [only] if only else fitting[1:]:

@@ -2,11 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 from botocore.exceptions import ClientError
 
 from voice_gateway import vendors
@@ -25,40 +24,55 @@ _LARGEST = 4096
 Load = Callable[[str], Template | Fault]
 
 
+class _Copy(NamedTuple):
+    found: Template | Fault
+    read_at: float
+
+
 class TemplateCatalogue:
     """Reads templates by name. One a process."""
 
-    def __init__(self, prefix: str, provider: SSMProvider | None = None) -> None:
+    def __init__(self, prefix: str, clock: Callable[[], float] = time.time) -> None:
         self._prefix = prefix
-        self._provider = provider
-        self._copies: dict[str, str] = {}
+        self._clock = clock
+        self._copies: dict[str, _Copy] = {}
 
     def load(self, name: str) -> Template | Fault:
         """The template, or an ``unknown_template`` fault. Raises AwsUnavailable if SSM fails and no copy is left."""
         if not valid_template_name(name):
             return Fault(Code.UNKNOWN_TEMPLATE, f"template: a name is {TEMPLATE_NAME_RULE}")
-        stored = self._text(name)
+        now, copy = self._clock(), self._copies.get(name)
+        if copy is not None and now - copy.read_at < MAX_AGE:
+            return copy.found
+        try:
+            stored = self._stored(name)
+        except AwsUnavailable:
+            if copy is None:
+                raise
+            return copy.found
         if stored is None:
             return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is not in the catalogue")
-        try:
-            content = json.loads(without_mark(stored))
-            check_template(name, content)
-        except (ValueError, RecursionError) as error:
-            return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is stored, but cannot be used: {error}")
-        return Template(name, spoken(content["text"]), content["vendors"])
+        self._copies[name] = _Copy(_read(name, stored), now)
+        return self._copies[name].found
 
-    def _text(self, name: str) -> str | None:
-        try:
-            if self._provider is None:
-                self._provider = SSMProvider(boto3_client=aws.client("ssm"))
-            self._copies[name] = str(self._provider.get(self._prefix + name, max_age=MAX_AGE))
-        except GetParameterError as error:
-            cause = error.__context__  # Powertools keeps what SSM said as the context only
-            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ParameterNotFound":
+    def _stored(self, name: str) -> str | None:
+        with aws.reaching("ssm"):
+            try:
+                found = aws.client("ssm").get_parameter(Name=self._prefix + name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ParameterNotFound":
+                    raise
                 return None
-            if name not in self._copies:
-                raise AwsUnavailable("ssm: a template could not be read") from None
-        return self._copies[name]
+        return str(found["Parameter"]["Value"])
+
+
+def _read(name: str, stored: str) -> Template | Fault:
+    try:
+        content = json.loads(without_mark(stored))
+        check_template(name, content)
+    except (ValueError, RecursionError) as error:
+        return Fault(Code.UNKNOWN_TEMPLATE, f"template: {name} is stored, but cannot be used: {error}")
+    return Template(name, spoken(content["text"]), content["vendors"])
 
 
 def check_template(name: str, value: Any) -> list[str]:

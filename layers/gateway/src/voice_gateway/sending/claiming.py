@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.faults import Code, Fault
@@ -35,8 +36,7 @@ class NoSlot(NothingRung):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """The message as it is now. With ``carriers`` this invocation holds it, and calls them in order.
 
     Without carriers nobody is rung; ``replayed`` is true if the message was stored before.

@@ -7,6 +7,7 @@ never reaches the vendor, because each attempt would prolong the vendor's lock (
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.model.message import Message, State
@@ -32,8 +33,7 @@ class NothingRung(Exception):
     stored: bool = False
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What to do with ``message``.
 
     ``state`` is ``calling`` if the first of ``carriers`` is to be called; otherwise it is the state to write.

@@ -11,6 +11,7 @@ from typing import Any
 from voice_gateway.model.message import Message
 from voice_gateway.model.request import valid_message_id
 from voice_gateway.model.text import without_mark
+from voice_gateway.platform.settings import Settings
 from voice_gateway.storage.lanes import handed_over
 
 
@@ -32,7 +33,7 @@ class Arrival:
     received: int = 1
 
 
-def arrivals(event: Any, urgent_queue: str) -> list[Arrival] | None:
+def arrivals(event: Any, settings: Settings) -> list[Arrival] | None:
     """The requests of an event from SNS or a lane; None if the event itself is the request.
 
     Anybody who may invoke can send what looks like such an event: it asks for no more than its request would.
@@ -43,7 +44,7 @@ def arrivals(event: Any, urgent_queue: str) -> list[Arrival] | None:
     if all(_is_sns(record.get("Sns")) for record in records):
         return [Arrival(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"]) for record in records]
     if all(_is_sqs(record) for record in records):
-        return [_of_lane(record, urgent_queue) for record in records]
+        return [_of_lane(record, settings.urgent_queue) for record in records]
     return None
 
 

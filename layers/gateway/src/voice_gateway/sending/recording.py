@@ -7,9 +7,8 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from voice_gateway.model.errors import AwsUnavailable, TryLater
 from voice_gateway.model.faults import Code, Fault
@@ -25,8 +24,7 @@ from voice_gateway.storage.outbox import Kind, Outbox
 from voice_gateway.vendors.common.base import Vendor
 
 
-@dataclass(frozen=True)
-class Rung:
+class Rung(NamedTuple):
     """What came of calling: ``state`` is the one to write, ``fault`` says why it is not ``accepted``."""
 
     message: Message

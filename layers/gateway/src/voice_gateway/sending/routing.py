@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from voice_gateway import vendors
 from voice_gateway.model import mobile
@@ -41,8 +42,7 @@ class Carrier:
         return Fault(Code.DAILY_LIMIT, f"{name}: the number's calls of the last 24 hours are used up", name)
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The carriers in order, why the others of the order were passed over, and the next opening.
 
     ``opens`` (epoch seconds): the first moment at which one of them may ring that could carry the message but for the

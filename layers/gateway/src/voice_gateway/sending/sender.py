@@ -73,7 +73,7 @@ class Sender:
         pacing = Pacing(settings, table.pace, clock, wait)
         claims = Claims(settings, table, planner, pacing, clock)
         caller = Caller(settings, table, keys.callback_address, resting, pacing, clock)
-        recorder, lanes = Recorder(settings, table, outbox, clock), Lanes(settings.urgent_queue, settings.bulk_queue)
+        recorder, lanes = Recorder(settings, table, outbox, clock), Lanes(settings)
         return cls(settings, planner, claims, caller, recorder, lanes, clock)
 
     def receive(self, event: Any, context: Any, invocation: Invocation) -> Any:
@@ -81,7 +81,7 @@ class Sender:
 
         Returns the result, or the list of results; of a lane's records those that go back to it. Raises TryLater.
         """
-        came = arrivals(event, self._settings.urgent_queue)
+        came = arrivals(event, self._settings)
         if came is None:
             return self._noted(Arrival(event, context.aws_request_id), invocation)
         if came[0].bulk is None:

@@ -1,6 +1,6 @@
 """The calls table as a whole: one object, from which each part of the gateway takes the kinds of item that it needs."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_gateway.storage.call_ids import CallIds
 from voice_gateway.storage.credit import CreditStates
@@ -11,8 +11,7 @@ from voice_gateway.storage.quotas import Quotas
 from voice_gateway.storage.table import Table
 
 
-@dataclass(frozen=True)
-class CallsTable:
+class CallsTable(NamedTuple):
     """The kinds of item."""
 
     messages: Messages

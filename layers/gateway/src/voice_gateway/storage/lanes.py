@@ -11,6 +11,7 @@ from typing import Any
 
 from voice_gateway.model.message import Message
 from voice_gateway.platform import aws
+from voice_gateway.platform.settings import Settings
 from voice_gateway.storage.message_text import message_fields, message_of_fields
 
 _BATCH = 10
@@ -22,26 +23,29 @@ _HANDED_OVER = "handed_over"
 class Lanes:
     """Puts into the lanes. Every method raises AwsUnavailable."""
 
-    def __init__(self, urgent_url: str, bulk_url: str) -> None:
-        self._urls = {False: urgent_url, True: bulk_url}
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
     def hand_over(self, messages: Sequence[Message]) -> list[Message]:
         """Hands stored messages over, each to its lane; returns those that the queue took."""
         taken: list[Message] = []
-        for bulk, url in self._urls.items():
+        for bulk in (False, True):
             notes = [(each, _note(each)) for each in messages if each.bulk is bulk]
             for part in _parts(notes):
-                refused = aws.send_all_to_queue(url, [body for _, body in part])
+                refused = aws.send_all_to_queue(self._url(bulk=bulk), [body for _, body in part])
                 taken += [each for at, (each, _) in enumerate(part) if at not in refused]
         return taken
 
     def move_to_bulk(self, body: str) -> None:
         """Puts what came by the other lane into this one, as it came."""
-        aws.send_to_queue(self._urls[True], body)
+        aws.send_to_queue(self._url(bulk=True), body)
 
     def give_back(self, handle: str, *, bulk: bool, seconds: float) -> None:
         """Lets what came by a lane come again after some seconds."""
-        aws.hide_in_queue(self._urls[bulk], handle, seconds)
+        aws.hide_in_queue(self._url(bulk=bulk), handle, seconds)
+
+    def _url(self, *, bulk: bool) -> str:
+        return self._settings.bulk_queue if bulk else self._settings.urgent_queue
 
 
 def handed_over(body: Any) -> Message | None:

@@ -7,7 +7,7 @@ The index shows of a message what a list needs: ``st``, ``vendor``, ``template``
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_gateway.model.message import Message
 from voice_gateway.storage.table import NUMBER, SCHEMA, Table
@@ -15,8 +15,7 @@ from voice_gateway.storage.table import NUMBER, SCHEMA, Table
 _END_OF_TIME = 1e10
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What is in the index: a message by its id, or a waiting receipt by its call id and vendor."""
 
     message_id: str | None = None

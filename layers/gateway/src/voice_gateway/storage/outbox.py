@@ -5,9 +5,8 @@ An entry is JSON with its ``kind`` beside its content. It holds no number and no
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from voice_gateway.model.message import Message, State
 from voice_gateway.model.receipt import Receipt
@@ -32,8 +31,7 @@ class Kind(StrEnum):
     """A result that could not be published: ``result``, ``bulk``."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry, as it came out of the queue."""
 
     body: str

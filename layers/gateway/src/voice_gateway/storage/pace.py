@@ -6,7 +6,7 @@ conditional write, and begins the call at that moment. A slot that is taken and 
 
 import math
 import random
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voice_gateway.storage.table import SCHEMA, Change, ConditionFailed, Table
 
@@ -15,8 +15,7 @@ _A_PART = 100
 _TRIES = 6
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """``at`` is the slot's moment, epoch seconds. If it is not ``taken``, it is too far ahead."""
 
     at: float

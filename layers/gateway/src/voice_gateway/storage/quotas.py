@@ -4,8 +4,8 @@ The item holds the last N message ids and times, ``m1`` and ``t1`` the latest. E
 DynamoDB does not answer.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from voice_gateway.model.errors import AwsUnavailable
 from voice_gateway.model.message import LEASE_SECONDS
@@ -23,8 +23,7 @@ class Counted(Enum):
     FULL = auto()
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(NamedTuple):
     """One number's quota at one vendor's line. ``key`` names the message, with ``#2`` for a redial. ``cap`` 0: none."""
 
     vendor: str

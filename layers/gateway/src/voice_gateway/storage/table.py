@@ -9,11 +9,9 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from enum import Enum
+from functools import lru_cache
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from voice_gateway.platform import aws
@@ -86,7 +84,7 @@ class Table:
 
     def _write(self, operation: str, arguments: dict[str, Any], when: str, values: Mapping[str, Any]) -> Any:
         text = f"{arguments.get('UpdateExpression', '')} {when}"
-        names = {f"#{name}": name for name in re.findall(r"#(\w+)", text)}
+        names = _names(text)
         arguments = {"TableName": self._name, **arguments}
         if when:
             arguments |= {"ConditionExpression": when, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
@@ -102,6 +100,12 @@ class Table:
                     raise
                 old: Any = error.response.get("Item")
         raise ConditionFailed(plain(old) if old else None)
+
+
+@lru_cache(maxsize=256)
+def _names(text: str) -> dict[str, str]:
+    """The placeholders in an expression, of which there are not many."""
+    return {f"#{name}": name for name in re.findall(r"#(\w+)", text)}
 
 
 def listed(pk: str, state: str, at: float | None) -> dict[str, Any]:
@@ -140,35 +144,56 @@ class Change:
         return text, values | ({"new_receipts": {self.receipt}} if self.receipt else {})
 
 
-_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+# DynamoDB's own JSON. Texts, numbers, booleans, null, maps, lists and sets of texts: no binary, which no item holds.
 
 
 def plain(item: Mapping[str, Any]) -> Item:
     """An item of DynamoDB's own JSON, its values as Python has them."""
-    return {name: _native(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
+    return {name: _native(value) for name, value in item.items()}
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _SERIALIZER.serialize(_storable(value)) for name, value in values.items()}
+    return {name: _storable(value) for name, value in values.items()}
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: Any) -> dict[str, Any]:
+    """Raises TypeError for what the table does not hold."""
     match value:
+        case str():  # an Enum's member is its text
+            return {"S": str(value)}
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
         case float():
-            return Decimal(str(round(value, 3)))
-        case Enum():
-            return value.value
-        case frozenset():
-            return set(value)
+            return {"N": str(round(value, 3))}  # to a thousandth, as the items have moments
         case dict():
-            return {name: _storable(inner) for name, inner in value.items()}
-    return value
+            return {"M": _typed(value)}
+        case set() | frozenset():
+            return {"SS": sorted(value)}
+        case list() | tuple():
+            return {"L": [_storable(each) for each in value]}
+        case None:
+            return {"NULL": True}
+    raise TypeError(f"{type(value).__name__} is nothing that the table holds")
 
 
-def _native(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case dict():
-            return {name: _native(inner) for name, inner in value.items()}
-    return value
+def _native(value: Mapping[str, Any]) -> Any:
+    ((kind, inner),) = value.items()
+    match kind:
+        case "S" | "BOOL":
+            return inner
+        case "N":
+            if inner.isdigit():
+                return int(inner)
+            number = float(inner)
+            return int(number) if number.is_integer() else number
+        case "M":
+            return plain(inner)
+        case "SS":
+            return set(inner)
+        case "L":
+            return [_native(each) for each in inner]
+        case "NULL":
+            return None
+    raise TypeError(f"{kind} is nothing that the table holds")

@@ -19,6 +19,7 @@ _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _BOM, _UTF16 = codecs.BOM_UTF8, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Not the one-byte ones: servers name ISO-8859-1 by default, and it decodes anything. Nor Python's own, such as utf-7.
 _OBEYED = re.compile(r"utf-(?:8|16|32)|gb|big5|hz|euc|shift_jis|iso2022|cp9")
+_LIKE_ASCII = {None, "utf-8", "gb18030"}
 _MOST_FIELDS = 64
 
 Fields = dict[str, Any]
@@ -139,7 +140,11 @@ def _decoded(pairs: list[tuple[str, bytes, str]], content_type: str) -> Fields:
     if _codec(content_type) in {None, "utf-8"}:
         content_type = _form_charset([value for _, value, _ in pairs])
     fields: Fields = {}
+    plain = _codec(content_type) in _LIKE_ASCII
     for name, value, own in pairs:
+        if plain and not own and name.isascii() and value.isascii() and b"<" not in value:
+            fields.setdefault(name, value.decode("ascii"))  # as most are, and as all of these would read it
+            continue
         shown = text(name.encode("latin-1", "replace"), content_type)
         fields.setdefault(shown, text(value, own if _codec(own) else content_type))
     if not fields:

