@@ -41,9 +41,21 @@ The dependencies layer holds these packages, pinned with hashes in `layers/depen
 licence text beside it. The gateway itself is under MIT. `make deps` writes this page; `make build` writes the same with
 hashes as a CycloneDX bill of materials, `.aws-sam/build/bom.json`.
 
+The layer is pruned (`layers/dependencies/prune.py`), and the bill says so of each package: of botocore's services only
+the operations that the template's roles allow, of Powertools what is imported, of the others no command lines and
+nothing for other platforms; of all of them bytecode, without sources and docstrings. A scanner finds them by their
+metadata.
+
 | package | version | licence |
 |---|---|---|
 """
+
+
+PRUNED = {
+    "name": "voice-gateway:pruned",
+    "value": "bytecode of what the gateway uses, and licence and metadata: layers/dependencies/prune.py",
+}
+"""What the bill of materials says of each package: its files are not those of the wheel, whose hash it gives."""
 
 
 class DependencyError(Exception):
@@ -117,7 +129,7 @@ def write_bom(folder: Path) -> Path:
     for component in bom["components"]:
         package = Package(_canonical(component["name"]), component["version"])
         component["licenses"] = [{"license": {"id": licence(package.name, held[package])}}]
-        component.pop("properties", None)  # uv's own, of the lock
+        component["properties"] = [PRUNED]  # and not uv's own, of the lock
     bom["metadata"]["component"] = {
         "type": "application",
         "bom-ref": root,

@@ -161,6 +161,7 @@ def test_the_bill_lists_what_the_built_layer_holds(built: Path) -> None:
         assert component["purl"] == f"pkg:pypi/{component['name']}@{component['version']}"
         assert component["licenses"]
         assert all(each["hashes"] for each in component["externalReferences"])
+        assert "prune.py" in component["properties"][0]["value"]  # its files are not those of the wheel
     known = {each["bom-ref"] for each in [bom["metadata"]["component"], *bom["components"]]}
     assert {each["ref"] for each in bom["dependencies"]} == known
 
