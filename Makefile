@@ -87,8 +87,8 @@ format: $(READY) ## Put code into its format, and mend what can be mended withou
 	$(BIN)/ruff check --fix
 
 .PHONY: bench
-bench: $(READY) ## Measure invokes on the local stack, deadlines kept and memory held
-	@$(BIN)/python -m local bench
+bench: $(READY) ## Measure cold starts, warm CPU, requests and size beside others' code; deadlines kept and memory held
+	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.faults.wire
 
 .PHONY: deps

@@ -1,4 +1,4 @@
-"""`python -m local up|down|demo|bench|upgrade`: what the make targets of the same names call."""
+"""`python -m local up|down|demo|upgrade`: what the make targets of the same names call."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from local import bench, demo, upgrade
+from local import demo, upgrade
 from local.places import LOCAL
 from local.server import StackError
 from local.stack import VENDORS, Stack, stop, stop_abandoned
@@ -74,7 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     starts.set_defaults(command=up)
     commands.add_parser("down", help="stop it").set_defaults(command=down)
     commands.add_parser("demo", help="show the gateway at work").set_defaults(command=lambda _: demo.run())
-    commands.add_parser("bench", help="measure cold and warm invokes").set_defaults(command=lambda _: bench.run())
     upgrades = commands.add_parser("upgrade", help="upgrade a stack under traffic, and roll it back")
     upgrades.add_argument("--from", dest="commit", default="HEAD~1", help="the version before, as git names it")
     upgrades.set_defaults(command=lambda arguments: upgrade.run(arguments.commit, _say))
