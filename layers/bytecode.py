@@ -2,9 +2,9 @@
 
 python bytecode.py SITE [alone]
 
-Without docstrings, which nothing asks for at run time. Bytecode is used whatever the date of its source; ``alone``, it
-takes its source's place: for others' code, which is known by name and version. Tracebacks name file and line, where
-Lambda has them.
+Without docstrings, which nothing asks for at run time, and without what is for type checkers only. Bytecode is used
+whatever the date of its source; ``alone``, it takes its source's place: for others' code, which is known by name and
+version. Tracebacks name file and line, where Lambda has them.
 """
 
 import ast
@@ -20,7 +20,7 @@ _HEADER = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 def compile_all(site: Path, *, alone: bool) -> None:
     """Compiles every Python file below a folder."""
     for source in list(site.rglob("*.py")):
-        tree = ast.parse(source.read_bytes())
+        tree = _RunTimeOnly().visit(ast.parse(source.read_bytes()))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 _forget_docstring(node)
@@ -30,6 +30,16 @@ def compile_all(site: Path, *, alone: bool) -> None:
         compiled.write_bytes(_HEADER + marshal.dumps(code))
         if alone:
             source.unlink()
+
+
+class _RunTimeOnly(ast.NodeTransformer):
+    """Takes out what stands under ``if TYPE_CHECKING:``, which is False wherever code runs; an ``else`` stays."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        if ast.unparse(node.test) not in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+            return node
+        return node.orelse or ast.copy_location(ast.Pass(), node)
 
 
 def _forget_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:

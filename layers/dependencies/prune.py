@@ -24,8 +24,10 @@ _LEFT_OUT = (
     "bin",
     "boto3/data",  # of boto3's resources
     "boto3/examples",
+    "*/__main__.py",
     "*/cli",
     "*/cli.py",
+    "certifi/tests",
     # Compiled for one architecture: there are the same modules in Python, and no reply's charset is guessed at.
     "charset_normalizer/*.so",
     "*__mypyc*.so",
@@ -34,16 +36,22 @@ _LEFT_OUT = (
     "dateutil/rrule.py",
     "dateutil/tz/win.py",
     "dateutil/tzwin.py",
+    "dateutil/utils.py",
     "dateutil/zoneinfo",
     *(
         f"defusedxml/{name}.py"
-        for name in ("expatbuilder", "expatreader", "lxml", "minidom", "pulldom", "sax", "xmlrpc")
+        for name in ("cElementTree", "expatbuilder", "expatreader", "lxml", "minidom", "pulldom", "sax", "xmlrpc")
     ),
-    "idna/uts46data.py",  # names of hosts beyond ASCII: settings take none
-    # Browsers, proxies, and TLS other than Python's own.
+    # A codec, an interface of old, and names of hosts beyond ASCII: settings take none.
+    "idna/codec.py",
+    "idna/compat.py",
+    "idna/uts46data.py",
+    "requests/help.py",  # says for a report of an error what is installed
+    # Browsers, proxies, TLS other than Python's own, and HTTP/2, which needs a package that is not pinned.
     "urllib3/contrib/emscripten",
     "urllib3/contrib/pyopenssl.py",
     "urllib3/contrib/socks.py",
+    "urllib3/http2/connection.py",
 )
 _KEPT_OF_METADATA = re.compile(r"METADATA|(LICEN[CS]E|NOTICE|COPYING|AUTHORS).*", re.IGNORECASE)
 

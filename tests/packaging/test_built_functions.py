@@ -9,6 +9,7 @@ from types import CodeType
 
 import pytest
 
+from local.places import ROOT
 from tests import found
 
 FUNCTIONS = {folder: f"{name}Function" for folder, name in zip(found.FOLDERS, found.FUNCTIONS, strict=True)}
@@ -93,6 +94,32 @@ def test_tracebacks_name_files_where_lambda_has_them(built: Path) -> None:
     code = marshal.loads(Path(importlib.util.cache_from_source(str(source))).read_bytes()[16:])
     assert isinstance(code, CodeType)
     assert code.co_filename == "/opt/python/voice_gateway/platform/settings.py"
+
+
+def test_what_is_for_type_checkers_only_is_not_compiled_and_lines_stay_where_they_are(tmp_path: Path) -> None:
+    source = """from typing import TYPE_CHECKING
+import typing
+if TYPE_CHECKING:
+    from nowhere import A
+if typing.TYPE_CHECKING:
+    from nowhere import B
+else:
+    B = 2
+if not TYPE_CHECKING:
+    C = 3
+class D:
+    if TYPE_CHECKING:
+        e: int
+def f():
+    raise ValueError(B, C)
+"""
+    (tmp_path / "m.py").write_text(source)
+    compiling = [sys.executable, str(ROOT / "layers" / "bytecode.py"), str(tmp_path), "alone"]
+    subprocess.run(compiling, check=True)
+    assert b"nowhere" not in (tmp_path / "m.pyc").read_bytes()
+    done = run(tmp_path, code="import m; print(m.B, m.C, m.D); m.f()")
+    assert done.stdout.startswith("2 3 <class")
+    assert 'm.py", line 15, in f' in done.stderr
 
 
 def test_the_layer_is_small_for_every_cold_start_unpacks_it(built: Path) -> None:

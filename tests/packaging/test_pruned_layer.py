@@ -160,11 +160,39 @@ PACKAGES = ("aws_lambda_powertools", "boto3", "botocore", "certifi", "charset_no
 
 
 def test_what_is_left_imports_nothing_that_was_pruned(built: Path) -> None:
-    """Of what is not there, only packages that were never pinned: a compiled SDK, HTTP/2."""
+    """Of what is not there, only packages that were never pinned: a compiled SDK."""
     done = run(built / "DependenciesLayer" / "python", code=IMPORTS % (PACKAGES,))
     assert done.returncode == 0, done.stderr
     missed: dict[str, str] = json.loads(done.stdout)
     assert {name: what for name, what in missed.items() if what.split(".")[0] in PACKAGES} == {}
+
+
+USED = """
+import importlib, json, pkgutil, sys
+import voice_gateway
+from voice_gateway.platform import aws
+from voice_gateway.platform.observability import log
+from voice_gateway.vendors.common import decoding
+for module in pkgutil.walk_packages(voice_gateway.__path__, "voice_gateway."):
+    importlib.import_module(module.name)
+for service in %r:
+    aws._session().create_client(service, "eu-central-1")
+log.error("there is something to say")
+decoding.reply(b"<r><code>2</code></r>", "text/xml")
+print(json.dumps([module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)]))
+"""
+
+
+def test_every_module_of_the_layer_is_one_that_the_gateway_imports(built: Path) -> None:
+    """But for AWS's own packages. So what was left out is missed by none, and what is of no use is seen here."""
+    layers = [built / name / "python" for name in ("DependenciesLayer", "GatewayLayer")]
+    done = run(*layers, code=USED % (CALLED,))
+    assert done.returncode == 0, done.stderr
+    imported = {Path(each) for each in json.loads(done.stdout.splitlines()[-1])}
+    own = [folder for folder in layers[0].iterdir() if folder.name not in {"boto3", "botocore", "s3transfer"}]
+    there = {path for folder in own for path in [folder, *folder.rglob("*")] if path.suffix == ".pyc"}
+    assert len(there) > 100
+    assert there - imported == set()
 
 
 def test_the_gateway_asks_the_services_that_the_test_of_endpoints_names() -> None:
