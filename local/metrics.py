@@ -66,7 +66,11 @@ class Metrics:
 
 
 def emf(line: str) -> "Iterator[tuple[str, list[MetricDatumTypeDef]]]":
-    """The metrics that one log line holds, by namespace; none where it is no EMF line."""
+    """The metrics that one log line holds, by namespace; none where it is no EMF line.
+
+    A line may have several directives, and a directive several sets of dimensions. As on AWS, a set or a metric that
+    the line has no value for is left out.
+    """
     try:
         content: dict[str, Any] = json.loads(line)
         directives = content["_aws"]["CloudWatchMetrics"]
@@ -80,7 +84,9 @@ def emf(line: str) -> "Iterator[tuple[str, list[MetricDatumTypeDef]]]":
                 "Value": float(value),
             }
             for names in directive["Dimensions"]
+            if all(name in content for name in names)
             for metric in directive["Metrics"]
+            if metric["Name"] in content
             for value in _values(content[metric["Name"]])
         ]
         if data:

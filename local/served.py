@@ -9,6 +9,7 @@
 - **A trigger's concurrency** may be a parameter's value, which the server leaves a text.
 - **An API keeps its id** when its definition changes, as on AWS: the server makes another one, and vendors that were
   told the old address would find nobody there.
+- **Saved queries** are taken, and kept nowhere: the server's CloudFormation does not know them.
 """
 
 import json
@@ -93,6 +94,20 @@ def _keep_id(
 
 
 _API["update"] = _keep_id
+
+
+def _saved(logical_id: str, _properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+    return f"{stack_name}-{logical_id}", {}
+
+
+provisioners._RESOURCE_HANDLERS.setdefault(
+    "AWS::Logs::QueryDefinition",
+    {
+        "create": _saved,
+        "update": lambda physical_id, _old, _new, _stack_name: (physical_id, {}),
+        "delete": lambda _physical_id, _properties: None,
+    },
+)
 
 if __name__ == "__main__":
     main()

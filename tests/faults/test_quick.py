@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,22 @@ def test_a_fault_or_two_anywhere(behaviour: Behaviour) -> None:
         two = chance.sample(range(len(labels) + 8), 2)
         attempt(tally, behaviour, {number: chance.choice(kinds.PAIRED) for number in two}, labels)
     tally.merge(mixed(behaviour, SEED, 6))
+    assert not tally.examples
+
+
+@pytest.mark.parametrize("used_up", [(), ("dxtong",), ("jumdata",), ("dxtong", "jumdata")], ids=str)
+@pytest.mark.parametrize("more", [{}, {"on_unknown": "redial_once"}, {"redial": {"times": 1}}], ids=str)
+def test_a_read_of_credit_that_fails_or_hangs_costs_neither_ring_nor_message(
+    used_up: tuple[str, ...], more: dict[str, Any]
+) -> None:
+    """Each kind of fault at each read of it, whoever has no credit: nobody is rung twice, and nothing is lost."""
+    behaviour = Behaviour("credit", over=more, used_up=used_up)
+    tally, labels = Tally(), trace(behaviour)
+    reads = [number for number, label in enumerate(labels) if label == "dynamodb.get_item"]
+    for number in reads:
+        for kind in kinds.kinds_at(labels[number]):
+            attempt(tally, behaviour, {number: kind}, labels)
+    assert len(reads) >= (2 if "dxtong" in used_up else 1)
     assert not tally.examples
 
 

@@ -138,6 +138,8 @@ class Behaviour:
     """Whether the message is called off in the midst of it."""
     by_lane: int = 0
     """If several messages come by a lane: how many it hands to one invocation."""
+    used_up: tuple[str, ...] = ()
+    """The vendors of which balance_check found that they have no credit."""
 
     @property
     def lane(self) -> str:
@@ -347,6 +349,8 @@ class World:
         self.behaviour = behaviour
         self.settings = ReadOnce({**ENVIRON, **behaviour.environ})
         self.table = memory.Dynamo()
+        for vendor in behaviour.used_up:
+            self.table.items[f"BALANCE#{vendor}"] = {"pk": {"S": f"BALANCE#{vendor}"}, "level": {"S": "empty"}}
         self.queues = memory.Queues(self.clock)
         self.topics = memory.Topics()
         self.faults = Faults(chosen or {}, self.clock, self.wait)

@@ -374,3 +374,13 @@ def test_every_payload_is_settled_or_kept_raw(gateway: Gateway, jumdata: Jumdata
         assert len(letters) == (payload.meaning["receipt"] == "unreadable" and not nothing), payload.name
     if vendor == "jumdata":
         assert gateway.status("m1")["status"] in {"delivered", "failed"}
+
+
+def test_what_cannot_be_read_is_kept_with_the_call_that_it_is_for(gateway: Gateway, jumdata: JumdataSimulator) -> None:
+    """Whoever hands it over again later signs an address for that very call."""
+    gateway.send(message_id="m1", mobile=number(0), vendor="jumdata", **SHIPPED)
+    assert succeeded(push_jumdata(gateway, own_token(jumdata), callStatus=9))
+    assert succeeded(push_dxtong(gateway, b"a riddle"))
+    own, shared = gateway.taken("dead-letters")
+    assert (own["message_id"], own["attempt"]) == ("m1", own_token(jumdata).partition(".")[0])
+    assert (shared["message_id"], shared["attempt"]) == (None, None)

@@ -108,6 +108,8 @@ def test_it_is_a_vendor_like_the_others(gateway: Gateway, example: Example) -> N
     assert (gateway.status("m1")["status"], gateway.status("m1")["linked_by"]) == ("delivered", "call_id")
     example.answer = {"left": "7"}
     assert gateway.invoke("balance_check", {})["example"]["state"] == "low"
+    example.answer = {"left": "0"}
+    assert gateway.invoke("balance_check", {})["example"]["state"] == "empty"
 
 
 def test_the_body_is_signed_as_it_is_sent(gateway: Gateway, example: Example) -> None:

@@ -109,6 +109,7 @@ DEFAULTS = {
     "BalanceSchedule": "rate(15 minutes)",
     "DxtongLowCredit": 100,
     "JumdataLowCredit": 50,
+    "CreditDaysAhead": 3,
     "CreditClearPercent": 120,
     "Tracing": "off",
 }

@@ -13,9 +13,11 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from voice_gateway.platform import observability
 from voice_gateway.platform.observability import NAMESPACE, Record, emit, invocation
 
+from local.metrics import emf
 from local.places import ROOT
 from tests.found import FOLDERS
 
+UNITS = {"DurationMs": MetricUnit.Milliseconds, "RequestToRingSeconds": MetricUnit.Seconds}
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
 
 
@@ -28,7 +30,7 @@ def by_powertools(service: str, record: Record, **dimensions: str) -> None:
     for name, value in {"stack": "voice-gateway", **dimensions}.items():
         metrics.add_dimension(name=name, value=value)
     for name, count in record.counts.items():
-        unit = MetricUnit.Milliseconds if name.endswith("Ms") else MetricUnit.Count
+        unit = UNITS.get(name, MetricUnit.Count)
         metrics.add_metric(name=name, unit=unit, value=count)
     for name, field in record.fields.items():
         metrics.add_metadata(key=name, value=field)
@@ -45,12 +47,72 @@ def test_the_line_is_the_one_that_powertools_metrics_writes(
     record.note(message_id="m1", call_id="顺丰", replayed=True, nothing=None, vendor_ms=12)
     record.count("Accepted")
     record.count("DurationMs", 12.3)
+    record.count("RequestToRingSeconds", 1.5)
     emit("send", record, **dimensions)
     by_powertools("send", record, **dimensions)
     ours, theirs = lines(capsys)
     assert abs(ours["_aws"].pop("Timestamp") - theirs["_aws"].pop("Timestamp")) < 60_000
     assert ours == theirs
     assert ours["Accepted"] == [1.0]
+
+
+def test_what_is_counted_by_vendor_is_in_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """With dimensions of its own; the others keep theirs, which the alarms ask for."""
+    record = Record()
+    record.note(vendor="jumdata")
+    record.count("Published")
+    record.count_of_vendor("dxtong", "Delivered")
+    record.by_vendor["RingToReceiptSeconds"] = 12.5
+    emit("publish", record)
+    (line,) = lines(capsys)
+    by_service, by_vendor = line["_aws"]["CloudWatchMetrics"]
+    assert by_service["Dimensions"] == [["stack", "service"]]
+    assert by_service["Metrics"] == [{"Name": "Published", "Unit": "Count"}]
+    assert by_vendor["Dimensions"] == [["stack", "vendor", "service"]]
+    assert by_vendor["Metrics"] == [
+        {"Name": "Delivered", "Unit": "Count"},
+        {"Name": "RingToReceiptSeconds", "Unit": "Seconds"},
+    ]
+    assert (line["vendor"], line["service"]) == ("dxtong", "publish")
+    assert (line["Published"], line["Delivered"], line["RingToReceiptSeconds"]) == ([1.0], [1.0], [12.5])
+
+
+def test_the_local_stack_makes_the_metrics_that_cloudwatch_would(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STACK_NAME", raising=False)
+    record = Record()
+    record.count("Published")
+    record.count_of_vendor("dxtong", "Delivered")
+    emit("publish", record)
+    made = [(namespace, each) for namespace, data in emf(capsys.readouterr().out) for each in data]
+    stack, service = (
+        {"Name": name, "Value": value} for name, value in (("stack", "voice-gateway"), ("service", "publish"))
+    )
+    assert made == [
+        (NAMESPACE, {"MetricName": "Published", "Dimensions": [stack, service], "Value": 1.0}),
+        (
+            NAMESPACE,
+            {
+                "MetricName": "Delivered",
+                "Dimensions": [stack, {"Name": "vendor", "Value": "dxtong"}, service],
+                "Value": 1.0,
+            },
+        ),
+    ]
+
+
+def test_the_local_stack_takes_a_metric_with_several_sets_of_dimensions_and_leaves_out_what_is_not_there() -> None:
+    """As CloudWatch does, which makes no metric of what the line does not hold."""
+    sets = [["stack"], ["stack", "vendor"], []]
+    metrics = [{"Name": "Delivered"}, {"Name": "Failed"}]
+    directives = [{"Namespace": "N", "Dimensions": sets, "Metrics": metrics}]
+    line = {"_aws": {"CloudWatchMetrics": directives}, "stack": "s", "Delivered": [1, 2]}
+    ((namespace, data),) = emf(json.dumps(line))
+    assert namespace == "N"
+    assert [(len(each["Dimensions"]), each["Value"]) for each in data] == [(1, 1.0), (1, 2.0), (0, 1.0), (0, 2.0)]
+    assert not list(emf("no json"))
+    assert not list(emf('{"level": "ERROR"}'))
 
 
 def test_an_invocation_writes_one_line_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -87,10 +87,11 @@ class Routes(Router):
 def router(
     resting: Resting | None = None,
     credentials: Callable[[Vendor], Mapping[str, str] | None] = filled_in,
+    used_up: Container[str] = (),
     **environ: str,
 ) -> "Routes":
     settings = Settings({**ENVIRON, **environ})
-    return Routes(settings, FilledIn(settings, credentials), resting or Resting(Clock()))
+    return Routes(settings, FilledIn(settings, credentials), resting or Resting(Clock()), used_up)
 
 
 def request(form: Form = ORDER, vendor: str | None = None) -> Request:
@@ -192,6 +193,55 @@ def test_where_all_rest_the_order_stands() -> None:
     for vendor in ("jumdata", "dxtong"):
         resting.rest(vendor, 60)
     assert names(router(resting).route(request(), TEMPLATE, NOON)) == ["dxtong", "jumdata"]
+
+
+# -- credit that is used up
+
+
+class Looked:
+    """Vendors without credit; notes after which of them somebody asked."""
+
+    def __init__(self, *used_up: str) -> None:
+        self.used_up = used_up
+        self.asked: list[str] = []
+
+    def __contains__(self, vendor: object) -> bool:
+        self.asked.append(str(vendor))
+        return vendor in self.used_up
+
+
+@pytest.mark.parametrize(
+    ("used_up", "order", "asked"),
+    [
+        ((), ["dxtong", "jumdata"], ["dxtong"]),
+        (("jumdata",), ["dxtong", "jumdata"], ["dxtong"]),
+        (("dxtong",), ["jumdata", "dxtong"], ["dxtong", "jumdata"]),
+        (("dxtong", "jumdata"), ["dxtong", "jumdata"], ["dxtong", "jumdata"]),
+    ],
+)
+def test_a_vendor_without_credit_goes_last_and_no_further_one_is_looked_at(
+    used_up: tuple[str, ...], order: list[str], asked: list[str]
+) -> None:
+    looked = Looked(*used_up)
+    assert names(router(used_up=looked).route(request(), TEMPLATE, NOON)) == order
+    assert looked.asked == asked
+
+
+def test_a_vendor_without_credit_goes_behind_one_that_rests_and_the_one_that_is_to_be_avoided() -> None:
+    resting = Resting(Clock())
+    resting.rest("jumdata", 60)
+    assert names(router(resting, used_up=["dxtong"]).route(request(), TEMPLATE, NOON)) == ["jumdata", "dxtong"]
+    avoiding = router(used_up=["dxtong"]).route(request(), TEMPLATE, NOON, avoid="jumdata")
+    assert names(avoiding) == ["jumdata", "dxtong"]
+
+
+def test_where_one_vendor_only_could_carry_it_nobodys_credit_is_looked_at() -> None:
+    looked = Looked("dxtong", "jumdata")
+    routes = router(used_up=looked)
+    assert names(routes.route(request(vendor="dxtong"), TEMPLATE, NOON)) == ["dxtong"]
+    assert names(routes.route(request(Text("1125")), None, NOON)) == ["dxtong"]
+    assert names(routes.route(request(), TURNED, at("23:00:00"))) == ["dxtong"], "jumdata's hours are over"
+    assert looked.asked == []
 
 
 # -- what passes a vendor over
@@ -442,6 +492,7 @@ def test_the_defaults_of_section_8() -> None:
         ("CALLBACK_BASE_URL", ["http://example.com", "example.com"], lambda s: s.callback_base_url),
         ("REDIAL_AFTER_SECONDS", ["0"], lambda s: s.redial_after_seconds),
         ("UNANSWERED_AFTER_SECONDS", ["0"], lambda s: s.unanswered_after_seconds),
+        ("CREDIT_DAYS_AHEAD", ["-1", "2.5", "three"], lambda s: s.credit_days_ahead),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(name: str, values: list[str], read: Callable[[Settings], object]) -> None:

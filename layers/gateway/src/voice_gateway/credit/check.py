@@ -13,7 +13,8 @@ from typing import Any
 
 from voice_gateway import vendors
 from voice_gateway.credit import alarm
-from voice_gateway.credit.state import Check, amount, next_state, plain_number, to_be_announced
+from voice_gateway.credit.forecast import plain_number
+from voice_gateway.credit.state import Check, amount, next_state, to_be_announced
 from voice_gateway.model.errors import AwsUnavailable, SettingsError, UnreadableSecret
 from voice_gateway.model.faults import Code, Fault
 from voice_gateway.platform import aws
@@ -81,7 +82,8 @@ class BalanceCheck:
         except BalanceUnknown as unknown:
             fault = unknown.fault
         threshold = amount(f"{vendor.name.upper()}_LOW_CREDIT", account.low_credit)
-        return Check(vendor, threshold, threshold * self._settings.credit_clear_percent / 100, remaining, fault)
+        days, clear = Decimal(self._settings.credit_days_ahead), self._settings.credit_clear_percent
+        return Check(vendor, threshold, threshold * clear / 100, days, days * clear / 100, remaining, fault)
 
     def _ask(self, account: Account, credentials: Credentials) -> Decimal:
         """Raises BalanceUnknown."""
@@ -103,9 +105,7 @@ class BalanceCheck:
         if not self._states.replace(name, seen, new):
             return _told(check, self._states.get(name))
         if check.remaining is not None:
-            credit = Record()
-            credit.count("Credit", float(check.remaining))
-            emit("balance_check", credit, vendor=name)
+            _measure(name, new)
         if to_be_announced(new):
             self._announce(check, new)
             written = {"revision": seen.get("revision", 0) + 1}
@@ -120,6 +120,15 @@ class BalanceCheck:
 
 def _not_configured(vendor: Vendor, why: str) -> Fault:
     return Fault(Code.NOT_CONFIGURED, f"{vendor.name}: {why}", vendor.name)
+
+
+def _measure(vendor: str, state: CreditState) -> None:
+    """One line of metrics; the pace and the days only where they are known."""
+    credit = Record()
+    for metric, name in (("Credit", "remaining"), ("CreditPerDay", "per_day"), ("CreditDaysLeft", "days_left")):
+        if state[name] is not None:
+            credit.count(metric, float(state[name]))
+    emit("balance_check", credit, vendor=vendor)
 
 
 def _told(check: Check, state: CreditState) -> dict[str, Any]:

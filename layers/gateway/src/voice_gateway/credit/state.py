@@ -1,8 +1,13 @@
-"""The state of a vendor's credit after a check: ``ok``, ``low`` or ``unknown`` (docs/runbooks.md, Low credit)."""
+"""The state of a vendor's credit after a check (docs/runbooks/low-credit.md).
+
+``ok``; ``low``, little credit, or credit that lasts for a few days only; ``empty``, less than one call costs;
+``unknown``.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from voice_gateway.credit.forecast import Reading, days_text, forecast, kept, pace_text, plain_number, with_present
 from voice_gateway.model.errors import SettingsError
 from voice_gateway.model.faults import Fault
 from voice_gateway.storage.credit import CreditState
@@ -14,33 +19,30 @@ FAILURES_TO_UNKNOWN = 3
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found: the credit left, in the vendor's unit, or why it is not known."""
+    """What one check found: the credit left, in the vendor's unit, or why it is not known.
+
+    It is low below ``threshold``, or if it lasts for less than ``days_ahead`` days (0: however long it lasts); it is
+    ``ok`` again from ``clear_at`` and ``clear_days`` on.
+    """
 
     vendor: Vendor
     threshold: Decimal
     clear_at: Decimal
+    days_ahead: Decimal
+    clear_days: Decimal
     remaining: Decimal | None = None
     fault: Fault | None = None
 
 
 def next_state(seen: CreditState, check: Check, now: float) -> CreditState:
     """The state after a check. A first ``ok`` is silent: it counts as announced."""
-    state = seen.get("state")
-    level = seen.get("level")
-    failures = 0 if check.remaining is not None else seen.get("failures", 0) + 1
-    remaining = seen.get("remaining") if check.remaining is None else plain_number(check.remaining)
-    if check.remaining is not None:
-        level = _level(level, check.remaining, check)
-        state = level
-    elif failures >= FAILURES_TO_UNKNOWN:
-        state = "unknown"
+    if check.remaining is None:
+        found = _not_known(seen)
+    else:
+        found = {**_known(seen, check, Reading(int(now), check.remaining)), "failures": 0}
     return {
-        "state": state or "unknown",
-        # The last known level: a query that fails does not forget that the credit was low.
-        "level": level,
+        **found,
         "announced": seen.get("announced", "ok"),
-        "failures": failures,
-        "remaining": remaining,
         "error": check.fault.as_dict() if check.fault else None,
         "checked_at": now,
     }
@@ -64,13 +66,33 @@ def amount(name: str, text: str) -> Decimal:
     return number
 
 
-def plain_number(number: Decimal) -> str:
-    """Without an exponent and without the zeros that a multiplication adds: 120, not 1.2E+2 or 120.00."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _known(seen: CreditState, check: Check, present: Reading) -> CreditState:
+    """``readings``, ``per_day`` and ``days_left`` are texts; the last two None where there is no forecast."""
+    earlier = kept(seen.get("readings"), present.at)
+    per_day, days_left = forecast(earlier, present)
+    level = _level(seen.get("level"), check, present.remaining, days_left)
+    return {
+        "state": level,
+        "level": level,
+        "remaining": plain_number(present.remaining),
+        "readings": with_present(earlier, present),
+        "per_day": None if per_day is None else pace_text(per_day),
+        "days_left": None if days_left is None else days_text(days_left),
+    }
 
 
-def _level(level: str | None, remaining: Decimal, check: Check) -> str:
-    if remaining < check.threshold:
-        return "low"
-    return "low" if level == "low" and remaining < check.clear_at else "ok"
+def _not_known(seen: CreditState) -> CreditState:
+    """What was known stays, the level above all: a query that fails does not forget that the credit was low."""
+    failures = seen.get("failures", 0) + 1
+    state = "unknown" if failures >= FAILURES_TO_UNKNOWN else seen.get("state") or "unknown"
+    told = {name: seen.get(name) for name in ("level", "remaining", "readings", "per_day", "days_left")}
+    return {**told, "state": state, "failures": failures}
+
+
+def _level(before: str | None, check: Check, remaining: Decimal, days_left: Decimal | None) -> str:
+    """What is low, or was used up, is ``ok`` again only some way above the marks, so that no alarm flaps."""
+    if remaining <= 0 or remaining < check.vendor.least_credit:
+        return "empty"
+    marks = (check.threshold, check.days_ahead) if before in {None, "ok"} else (check.clear_at, check.clear_days)
+    enough = remaining >= marks[0] and (not check.days_ahead or days_left is None or days_left >= marks[1])
+    return "ok" if enough else "low"

@@ -56,5 +56,10 @@ class Fault:
     vendor_code: str | None = None
     vendor_message: str | None = None
 
+    @property
+    def briefly(self) -> str:
+        """For a log line: who said what."""
+        return " ".join(part for part in (self.vendor, self.code, self.vendor_code) if part)
+
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "code": str(self.code), "retryable": self.code in RETRYABLE}

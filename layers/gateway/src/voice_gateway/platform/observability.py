@@ -44,6 +44,7 @@ class Record:
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self.counts: dict[str, float] = {}
+        self.by_vendor: dict[str, float] = {}
 
     def note(self, **fields: Any) -> None:
         """Adds fields to the invocation's line; None is left out."""
@@ -52,6 +53,11 @@ class Record:
     def count(self, metric: str, by: float = 1) -> None:
         """Adds to a metric of the invocation."""
         self.counts[metric] = self.counts.get(metric, 0) + by
+
+    def count_of_vendor(self, vendor: str, metric: str, value: float = 1) -> None:
+        """Sets a metric that has the vendor as a dimension too. A line is of one vendor: the last one named."""
+        self.fields["vendor"] = vendor
+        self.by_vendor[metric] = value
 
 
 class Invocation(NamedTuple):
@@ -94,12 +100,25 @@ def _begin() -> None:
 def emit(service: str, record: Record, **dimensions: str) -> None:
     """Writes the line: metrics with the dimensions stack, service and those given, and the fields beside them."""
     named = {"stack": os.environ.get("STACK_NAME", "voice-gateway"), **dimensions, "service": service}
-    units = [{"Name": name, "Unit": "Milliseconds" if name.endswith("Ms") else "Count"} for name in record.counts]
-    metrics = {"Namespace": NAMESPACE, "Dimensions": [list(named)], "Metrics": units}
+    metrics = [_metrics(list(named), record.counts)]
+    if record.by_vendor:
+        metrics.append(_metrics(["stack", "vendor", "service"], record.by_vendor))
     line = {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metrics]},
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": metrics},
         **named,
         **record.fields,
-        **{name: [float(count)] for name, count in record.counts.items()},
+        **{name: [float(value)] for name, value in (record.counts | record.by_vendor).items()},
     }
     print(json.dumps(line, separators=(",", ":")), flush=True)  # noqa: T201 -- CloudWatch reads what is printed
+
+
+def _metrics(dimensions: list[str], values: dict[str, float]) -> dict[str, Any]:
+    """What tells CloudWatch which of the line's members are metrics, and by what they are told apart."""
+    units = [{"Name": name, "Unit": _unit(name)} for name in values]
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units}
+
+
+def _unit(metric: str) -> str:
+    if metric.endswith("Seconds"):
+        return "Seconds"
+    return "Milliseconds" if metric.endswith("Ms") else "Count"

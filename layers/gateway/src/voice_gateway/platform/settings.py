@@ -171,6 +171,11 @@ class Settings:
     def credit_clear_percent(self) -> int:
         return self.whole("CREDIT_CLEAR_PERCENT", 120, least=100)
 
+    @property
+    def credit_days_ahead(self) -> int:
+        """Credit that lasts for fewer days than these is low; 0: however long it lasts."""
+        return self.whole("CREDIT_DAYS_AHEAD", 3)
+
     def has(self, vendor: str) -> bool:
         """Whether the deployment sets this vendor at all."""
         return self.text(f"{vendor.upper()}_SECRET_ARN", "-") != "-"

@@ -89,7 +89,7 @@ class Callbacks:
             record.count("Unreadable")
             self._dead_letters.keep(
                 f"unreadable callback of {self._vendor.name}: {unreadable}",
-                {"message_id": token and token.message_id, **pushed.as_it_came()},
+                {"message_id": token and token.message_id, "attempt": token and token.attempt, **pushed.as_it_came()},
             )
 
     def _settle(self, receipt: Receipt, token: CallToken | None, now: float, record: Record, *, to_table: bool) -> bool:

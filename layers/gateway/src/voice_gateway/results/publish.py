@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from voice_gateway.model.errors import AwsUnavailable
-from voice_gateway.model.message import FINAL, Message, State
+from voice_gateway.model.message import FINAL, TOLD_BY_RECEIPT, Message, State
+from voice_gateway.model.moving_on import with_current_ring
 from voice_gateway.model.result import Result, attributes, log_fields, published
 from voice_gateway.platform import aws
 from voice_gateway.platform.observability import Record, emit, log
@@ -71,6 +72,7 @@ class Publisher:
             self._tell(message, result, line)
             if message.state is State.DUE and (message.deferred_until or 0) <= self._clock() + _CLOCKS_APART:
                 self._next_ring(message, line)
+            _count_outcome(before, message, line)  # not before: a record that comes again would count twice
         finally:
             if line is not record:
                 emit("publish", line)
@@ -93,6 +95,19 @@ class Publisher:
             log.warning(
                 "the next ring waits for the sweep", extra={"message_id": message.message_id, "why": str(error)}
             )
+
+
+def _count_outcome(old: Message | None, new: Message, line: Record) -> None:
+    """Counts what became of a call, under its vendor; where no call is what changed, of the message, under ``none``."""
+    before, rings = with_current_ring(old) if old else (), with_current_ring(new)
+    changed = [ring for at, ring in enumerate(rings) if at >= len(before) or ring.status != before[at].status]
+    for ring in changed:
+        if ring.status in _TOLD:
+            line.count_of_vendor(ring.vendor or "none", ring.status.title())
+        if ring.status in TOLD_BY_RECEIPT:
+            line.by_vendor["RingToReceiptSeconds"] = max(0.0, round(new.updated_at - ring.at, 3))
+    if not changed and new.state in _TOLD:
+        line.count_of_vendor("none", new.state.title())
 
 
 def _is_news(old: Message | None, new: Message) -> bool:

@@ -69,6 +69,7 @@ class Caller:
             faults.append(_fault(carrier, outcome))
             if isinstance(outcome, Unknown):
                 return Rung(message, State.UNKNOWN, faults[-1])
+            invocation.record.note(not_taken=", ".join(fault.briefly for fault in faults))
             if isinstance(outcome, Refused) and outcome.refusal is RefusalClass.FINAL:
                 return Rung(message, State.REJECTED, faults[-1])
             if isinstance(outcome, Refused) and outcome.refusal is RefusalClass.NEXT:

@@ -39,12 +39,14 @@ class NoSlot(NothingRung):
 class Claim(NamedTuple):
     """The message as it is now. With ``carriers`` this invocation holds it, and calls them in order.
 
-    Without carriers nobody is rung; ``replayed`` is true if the message was stored before.
+    Without carriers nobody is rung; ``replayed`` is true if the message was stored before. ``first``: it is rung as
+    soon as it was asked for, and was never put off.
     """
 
     message: Message
     carriers: tuple[Carrier, ...] = ()
     replayed: bool = False
+    first: bool = False
 
 
 @dataclass
@@ -95,7 +97,7 @@ class Claims:
                 seen = self._put(planned)
                 if seen is None:
                     self._renew(plan, planned)
-                    return Claim(planned, plan.carriers)
+                    return Claim(planned, plan.carriers, first=True)
             try:
                 return self._claim_stored(seen, plan, one)
             except MessageChanged:
@@ -180,7 +182,7 @@ class Claims:
         with _nothing_rung(planned):
             self._messages.put_in_place_of(seen, planned)
         self._renew(plan, planned)
-        return Claim(planned, plan.carriers)
+        return Claim(planned, plan.carriers, first=True)
 
     def _take_over(self, seen: Message, plan: Plan, one: _Try, *, redial: bool) -> Message:
         """Raises MessageChanged."""

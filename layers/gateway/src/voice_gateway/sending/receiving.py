@@ -4,7 +4,9 @@ A lane's record is what the notify topic delivered, in SNS's envelope; a stored 
 itself; or whatever somebody put into the queue: its text is the request then.
 """
 
+import datetime
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,8 @@ class Arrival:
     """One request as it came. ``source_id`` is its id if it brings none.
 
     ``bulk`` is the lane by which it came; of what came by none it is None. ``seen`` is the stored message that was
-    handed over, as it was then. ``record_id``, ``handle``, ``body`` and ``received`` (how often) are the queue's.
+    handed over, as it was then. ``at`` is when the topic took it, in epoch seconds; None of what came otherwise.
+    ``record_id``, ``handle``, ``body`` and ``received`` (how often) are the queue's.
     """
 
     raw: Any
@@ -31,6 +34,7 @@ class Arrival:
     handle: str = ""
     body: str = ""
     received: int = 1
+    at: float | None = None
 
 
 def arrivals(event: Any, settings: Settings) -> list[Arrival] | None:
@@ -42,7 +46,7 @@ def arrivals(event: Any, settings: Settings) -> list[Arrival] | None:
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         return None
     if all(_is_sns(record.get("Sns")) for record in records):
-        return [Arrival(_json(record["Sns"]["Message"]), record["Sns"]["MessageId"]) for record in records]
+        return [_of_sns(record["Sns"]) for record in records]
     if all(_is_sqs(record) for record in records):
         return [_of_lane(record, settings.urgent_queue) for record in records]
     return None
@@ -63,8 +67,15 @@ def _of_lane(record: dict[str, Any], urgent_queue: str) -> Arrival:
     if seen is not None:
         return Arrival(_json(seen.request), seen.message_id, bulk, seen, **queue)
     if isinstance(body, dict) and body.get("Type") == "Notification" and _is_sns(body):
-        return Arrival(_json(body["Message"]), body["MessageId"], bulk, **queue)
+        return _of_sns(body, bulk=bulk, **queue)
     return Arrival(body, record["messageId"], bulk, **queue)
+
+
+def _of_sns(sns: dict[str, Any], **more: Any) -> Arrival:
+    at = None
+    with suppress(KeyError, OverflowError, TypeError, ValueError):  # only a metric is the poorer for it
+        at = datetime.datetime.fromisoformat(sns["Timestamp"]).timestamp()
+    return Arrival(_json(sns["Message"]), sns["MessageId"], at=at, **more)
 
 
 def _is_sns(sns: Any) -> bool:

@@ -1,7 +1,7 @@
 """Which vendors could carry a message now, in which order, and why the others cannot (docs/using.md)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -72,10 +72,12 @@ class Resting:
 class Router:
     """Finds the route of a message."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, resting: Resting) -> None:
+    def __init__(self, settings: Settings, accounts: Accounts, resting: Resting, used_up: Container[str] = ()) -> None:
+        """``used_up``: the names of the vendors that go last of all."""
         self._settings = settings
         self._accounts = accounts
         self._resting = resting
+        self._used_up = used_up
 
     def route(
         self, request: Request, template: Template | None, message: Message, now: float, avoid: str | None = None
@@ -101,7 +103,7 @@ class Router:
             passed.append(carried)
         if unread and not carriers:
             raise unread
-        return Route(tuple(order), tuple(carriers), tuple(passed), min(openings, default=None))
+        return Route(tuple(order), tuple(self._used_up_last(carriers)), tuple(passed), min(openings, default=None))
 
     def _order(self, request: Request, template: Template | None, avoid: str | None) -> list[str]:
         if request.vendor:
@@ -112,6 +114,14 @@ class Router:
         # A vendor that does not take such a form at all is left out: it would not explain why the message is rejected.
         order = [name for name in names if isinstance(request.form, self._accounts[name].vendor.forms)]
         return sorted(order, key=lambda name: (name == avoid, name in self._resting))
+
+    def _used_up_last(self, carriers: list[Carrier]) -> list[Carrier]:
+        """Vendors without credit go behind the others. The last is looked at only if another one is without."""
+        names = [carrier.vendor.name for carrier in carriers]
+        used_up = {name for name in names[:-1] if name in self._used_up}
+        if used_up:
+            used_up |= {name for name in names[-1:] if name in self._used_up}
+        return sorted(carriers, key=lambda carrier: carrier.vendor.name in used_up)
 
     def _carried(
         self, account: Account, request: Request, template: Template | None, message: Message

@@ -24,6 +24,7 @@ from voice_gateway.sending.reading import InvalidRequest, read
 from voice_gateway.sending.receiving import Arrival, arrivals
 from voice_gateway.sending.recording import Recorder, not_handed_over
 from voice_gateway.sending.routing import Resting, Router
+from voice_gateway.sending.used_up import UsedUp
 from voice_gateway.storage.calls_table import CallsTable
 from voice_gateway.storage.lanes import Lanes
 from voice_gateway.storage.messages import MessageChanged
@@ -68,7 +69,8 @@ class Sender:
     ) -> Self:
         """A sender with its steps, each handed what it needs."""
         resting = Resting(clock)
-        router, templates = Router(settings, accounts, resting), TemplateCatalogue(settings.templates_prefix)
+        router = Router(settings, accounts, resting, UsedUp(table.credit, clock))
+        templates = TemplateCatalogue(settings.templates_prefix)
         planner = Planner(settings, table.quotas, router, templates.load, keys.number_hash)
         pacing = Pacing(settings, table.pace, clock, wait)
         claims = Claims(settings, table, planner, pacing, clock)
@@ -95,8 +97,9 @@ class Sender:
         What is stored is the gateway's to finish. Raises TryLater only if it could not even be stored; NoSlot if it
         ``came`` by a lane, and is to wait there.
         """
+        began = self._clock()
         try:
-            request = read(raw, source_id, self._clock())
+            request = read(raw, source_id, began)
         except InvalidRequest as invalid:
             return self._reject(invalid)
         invocation.record.note(message_id=request.message_id, callee=request.callee)
@@ -112,6 +115,9 @@ class Sender:
             return result(claim.message, replayed=claim.replayed)
         try:
             rung = self._caller.ring(claim, invocation)
+            if claim.first and rung.vendor:
+                asked = came.at if came is not None and came.at else began
+                invocation.record.counts["RequestToRingSeconds"] = max(0.0, round(self._clock() - asked, 3))
             message = self._recorder.record(rung)
         except MessageChanged as changed:  # no longer ours: the sweep gave it up, or a receipt settled it
             message = changed.message or claim.message
@@ -214,7 +220,8 @@ def _metric(told: Result) -> str | None:
 
 
 def _note(told: Result, invocation: Invocation) -> None:
-    invocation.record.note(**log_fields(told), replayed=told["replayed"] or None)
+    marks = {name: told[name] or None for name in ("replayed", "dry_run")}
+    invocation.record.note(**log_fields(told), **marks)
 
 
 def _asks_for_bulk(raw: Any) -> bool:

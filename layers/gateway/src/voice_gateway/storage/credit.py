@@ -1,4 +1,9 @@
-"""The state of each vendor's credit, ``BALANCE#<vendor>``, replaced by compare and swap."""
+"""The state of each vendor's credit, ``BALANCE#<vendor>``, replaced by compare and swap.
+
+``state``, and ``level``, the last one that was known (``ok``, ``low``, ``empty``); ``announced``; ``failures`` in a
+row; ``remaining``, ``per_day``, ``days_left`` as plain numbers in texts; ``readings`` (``credit/forecast.py``);
+``checked_at``.
+"""
 
 from typing import Any
 

@@ -6,6 +6,7 @@ so that the API key never leaves; receipts come to one static address, and name 
 
 import hashlib
 import re
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from voice_gateway.model import mobile
@@ -86,6 +87,7 @@ class Dxtong(Vendor):
     forms: ClassVar[tuple[type, ...]] = (Catalogue, Text)
     line: ClassVar[str] = "voice"
     unit: ClassVar[str] = "calls"
+    least_credit: ClassVar[Decimal] = Decimal(1)
     callback_per_call: ClassVar[bool] = False
     result_query: ClassVar[bool] = False
     refusals: ClassVar[Refusals] = REFUSALS

@@ -6,6 +6,7 @@ Each call carries its own callback address, which names the message.
 """
 
 import hashlib
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from voice_gateway.model.call import Accepted, Call, Outcome, RefusalClass, Refused, Unknown
@@ -59,6 +60,7 @@ class Jumdata(Vendor):
     forms: ClassVar[tuple[type, ...]] = (Catalogue, VendorTemplate)
     line: ClassVar[str] = "voice-notify"
     unit: ClassVar[str] = "CNY"
+    least_credit: ClassVar[Decimal] = Decimal("0.01")  # the page names no price
     callback_per_call: ClassVar[bool] = True
     result_query: ClassVar[bool] = True
     refusals: ClassVar[Refusals] = REFUSALS

@@ -43,6 +43,8 @@ class Vendor(ABC):
     """The vendor's product that places the calls; daily caps are counted for each line."""
     unit: ClassVar[str]
     """The unit of its credit."""
+    least_credit: ClassVar[Decimal] = Decimal(0)
+    """What one call costs, or the least that one may: with less the credit is used up, as it is with nothing."""
     callback_per_call: ClassVar[bool]
     """True if each call names the address for its receipt; False if one address is registered for all."""
     result_query: ClassVar[bool]
