@@ -31,7 +31,7 @@ help: ## List the targets
 setup: $(READY) ## Make .venv with everything needed; quick where nothing changed
 	@:
 
-$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml .python-version $(BOOTSTRAP)
+$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml cli/pyproject.toml .python-version $(BOOTSTRAP)
 	@echo 'making $(VENV), with everything that is needed'
 	@is_313() { "$$@" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' > /dev/null 2>&1; }; \
 	if ! is_313 $(BIN)/python; then \
@@ -56,13 +56,13 @@ demo: $(READY) ## Show the whole gateway at work on this machine, in about a min
 
 .PHONY: test
 test: $(READY) ## Run all tests, the local stack included
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(READY) ## Check format, style, types, layering and template, with checkov and serverless rules; writes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy layers/gateway/src functions local tests examples
+	$(BIN)/mypy layers/gateway/src cli/src functions local tests examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.structure
 	$(BIN)/cfn-lint
@@ -128,7 +128,7 @@ build: $(READY) ## Build functions and layers for Lambda, with a bill of materia
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
-	@$(BIN)/python -m local.commands.account
+	@$(BIN)/python -m local.account
 	@$(if $(DEPLOYED),,echo 'The first time sam asks for everything; Enter takes what is in brackets. Think about these: the stack name;' && \
 		echo 'AlarmEmail; VendorOrder, if you have one vendor only; CallbackMode poll in China without an ICP licence;' && \
 		echo 'ApiGatewayLogRole existing, if your APIs have access logs already. Save the answers in samconfig.toml.')
@@ -137,12 +137,12 @@ deploy: build ## Deploy to your AWS account; asks for what it needs the first ti
 
 .PHONY: smoke
 smoke: $(READY) ## Check a deployed stack from end to end, and ring no phone: STACK=
-	@$(BIN)/python -m local.commands.smoke $(call option,stack,STACK)
+	@$(BIN)/voice-gateway smoke $(call option,stack,STACK)
 
 .PHONY: address
 address: $(READY) ## Print the address to register in the vendor's console: STACK=
-	@$(BIN)/python -m local.commands.address $(call option,stack,STACK)
+	@$(BIN)/voice-gateway address $(call option,stack,STACK)
 
 .PHONY: templates
 templates: $(READY) ## Check a file of text templates and push it to the catalogue: FILE=, STACK=
-	@$(BIN)/python -m local.commands.templates $(call option,stack,STACK) $(call quoted,$(FILE))
+	@$(BIN)/voice-gateway templates push $(call option,stack,STACK) $(call quoted,$(FILE))

@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +12,10 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from voice_gateway.model.message import FINAL
+from voice_gateway_cli.deployed.target import LOCAL_STACK
 
 from local.deployment import STACK_NAME
-from local.places import ROOT
+from local.places import ROOT, environment, tool
 from local.stack import InvokeError, Stack, temporary_folder
 
 WAIT_SECONDS = 30.0
@@ -78,6 +81,7 @@ class Demo:
         self._refused()
         self._nobody_answers()
         self._credit()
+        self._why("demo-no-answer", "nobody answered")
 
     # The steps.
 
@@ -148,6 +152,19 @@ class Demo:
         check(not self._new_alarms(), "the same state is alarmed once")
         self._balance(5000, "ok")
         self._alarm("ok")
+
+    def _why(self, message_id: str, meaning: str) -> None:
+        self._story.chapter(f"The operator asks what became of a call: voice-gateway why {message_id}")
+        described = {LOCAL_STACK: str(self._stack.folder / "stack.json"), "COLUMNS": "78"}
+        done = subprocess.run(
+            [tool("voice-gateway"), "why", message_id],
+            env=environment(**described),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        check(done.returncode == 0 and meaning in " ".join(done.stdout.split()), f"it says that {meaning}", done.stderr)
+        print(textwrap.indent(done.stdout.rstrip(), "  "), flush=True)
 
     # What the steps are made of.
 

@@ -308,6 +308,17 @@ class Stack:
         version = self.aws.lambda_.publish_version(FunctionName=name)["Version"]
         self.aws.lambda_.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
+    @contextmanager
+    def with_setting(self, function: str, name: str, value: str) -> Iterator[None]:
+        """A setting of one function is another, for as long as the context lasts; it starts anew both times."""
+        deployed = self.description["functions"][function]
+        whole = self.aws.lambda_.get_function_configuration(FunctionName=deployed)["Environment"]["Variables"]
+        self._publish(function, Environment={"Variables": {**whole, name: value}})
+        try:
+            yield
+        finally:
+            self._publish(function, Environment={"Variables": whole})
+
     # Breaking it, for tests that want to see something fail.
 
     @contextmanager

@@ -10,16 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 import pytest
 
-from local import deployment
-from local.commands.address import addresses
-from local.commands.target import Target
 from local.stack import Stack, temporary_folder
-from tests.e2e.use import SHIPPED, final, new_id, number, push, send, until
+from tests.e2e.use import SHIPPED, final, new_id, number, operate, push, send, until
 
-RATE, BURST, CONCURRENCY = 2, 5, 2
+RATE, BURST, CONCURRENCY = 10, 10, 2
 PARAMETERS = {
     "CallbackRatePerSecond": str(RATE),
     "CallbackBurst": str(BURST),
@@ -34,18 +30,6 @@ JUMDATA_CALLS = 30
 def gateway() -> Iterator[Stack]:
     with temporary_folder("callbacks") as folder, Stack(folder, parameters=PARAMETERS) as stack:
         yield stack
-
-
-def dxtong_address(stack: Stack) -> str:
-    """What `make address` prints."""
-    description = stack.description
-    session = boto3.Session(
-        aws_access_key_id=description["aws_access_key_id"],
-        aws_secret_access_key=description["aws_secret_access_key"],
-        region_name=description["region"],
-    )
-    options = {"endpoint_url": description["endpoint_url"]}
-    return addresses(Target(description["stack_name"], "the local stack", session, options))["dxtong"]
 
 
 def key_id(url: str) -> str:
@@ -105,22 +89,37 @@ class Traffic:
                     made = send(self._stack, message_id=message_id, mobile=number(mobile), vendor=vendor, **SHIPPED)
                     assert made["status"] in {"accepted", "delivered"}, made
                     self.sent.append(message_id)
-                time.sleep(0.5)  # below the stage's rate
+                time.sleep(0.25)  # below the stage's rate
         except BaseException as error:  # noqa: BLE001 - it belongs to the test, which joins this thread
             self._errors.append(error)
 
 
-def test_keys_are_rotated_while_callbacks_come_in_and_none_is_lost(gateway: Stack) -> None:
-    """docs/operations.md, step by step; its five minutes are cold starts here, and the callbacks do without them."""
-    secret = deployment.outputs(gateway.aws)["CallbackSecretArn"]
-    content: Any = json.loads(gateway.aws.secretsmanager.get_secret_value(SecretId=secret)["SecretString"])
-    (old,) = content["keys"]
-    before = gateway.description["dxtong_callback_url"]
-    traffic = Traffic(gateway)
+class Operator:
+    """Rotates the key with `voice-gateway keys rotate`; the wait for functions to read it is a second here.
 
-    def put(keys: dict[str, str]) -> None:
-        changed = json.dumps({**content, "keys": keys})
-        gateway.aws.secretsmanager.put_secret_value(SecretId=secret, SecretString=changed)
+    In earnest it is five minutes, after which each function has read the secret anew by itself. Here the function that
+    signs starts anew, and the callbacks learn of a key as they do of any that they meet.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def rotate(self, *options: str) -> Any:
+        """What the step tells, as data."""
+        time.sleep(1)
+        done = operate(self._stack, "keys", "rotate", "--json", "--cache-seconds", "1", *options)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def address(self) -> str:
+        """Where dxtong is to push to."""
+        done = operate(self._stack, "address")
+        assert done.exit_code == 0, done.output
+        return done.stdout.strip()
+
+
+def test_keys_are_rotated_by_the_command_while_callbacks_come_in_and_none_is_lost(gateway: Stack) -> None:
+    before, operator, traffic = gateway.description["dxtong_callback_url"], Operator(gateway), Traffic(gateway)
 
     def signed_with(key: str, calls: int) -> bool:
         return Counter(map(key_id, jumdata_addresses(gateway)))[key] >= calls
@@ -136,21 +135,24 @@ def test_keys_are_rotated_while_callbacks_come_in_and_none_is_lost(gateway: Stac
     long = {vendor: send(gateway, mobile=number(88), vendor=vendor, **SHIPPED) for vendor in ("dxtong", "jumdata")}
     long_address = jumdata_addresses(gateway)[-1]
     with traffic.going():
-        until(lambda: signed_with(old, 3) and pushed(before, 3), what="callbacks under the old key")
+        until(lambda: signed_with("k1", 3) and pushed(before, 3), what="callbacks under the old key")
         # 1. The new key is added, first.
-        put({"k2": "2" * 40, **content["keys"]})
-        assert dxtong_address(gateway) == before, "the address stays until the new key signs"
+        assert operator.rotate()["did"] == ["added"]
+        assert operator.address() == before, "the address stays until the new key signs"
         # 2. It signs, for it is last now. dxtong has the old address for a while yet.
-        put({**content["keys"], "k2": "2" * 40})
+        assert operator.rotate()["did"] == ["signing"]
         with traffic.no_call():
             gateway.start_anew("send")
         until(lambda: signed_with("k2", 3), what="calls under the new key")
         so_far = len(gateway.simulator("dxtong")["callbacks"])
         until(lambda: pushed(before, so_far + 2), what="receipts at the old address")
         # 3. The new address is registered.
-        after = dxtong_address(gateway)
-        assert (key_id(before), key_id(after)) == (old, "k2")
+        after = operator.address()
+        assert (key_id(before), key_id(after)) == ("k1", "k2")
         gateway.configure_simulator("dxtong", callback_url=after)
+        told = operator.rotate("--registered")
+        assert (told["did"], told["next"]["action"]) == (["registered"], "remove")
+        assert told["next"]["seconds"] > 29 * 86400
         until(lambda: signed_with("k2", 5) and pushed(after, 3), what="callbacks under the new key")
         # The old one is good all the while, also where the new one is known.
         ended = f"code=2&voiceid={long['dxtong']['call_id']}".encode()
@@ -158,15 +160,19 @@ def test_keys_are_rotated_while_callbacks_come_in_and_none_is_lost(gateway: Stac
         ended = json.dumps({"callId": long["jumdata"]["call_id"], "callStatus": 0}).encode()
         assert answer(long_address, ended, "application/json") == (200, "success")
     traffic.sent.extend(each["message_id"] for each in long.values())
-    assert {final(gateway, message_id)["status"] for message_id in traffic.sent} == {"delivered"}
+    results = {message_id: final(gateway, message_id) for message_id in traffic.sent}
+    assert {result["status"] for result in results.values()} == {"delivered"}
     for vendor in ("dxtong", "jumdata"):
+        calls = [each["call_id"] for each in results.values() if each["vendor"] == vendor]
+        placed = [each for each in gateway.simulator(vendor)["requests"] if each["mobile"] is not None]
+        assert len(placed) == len(set(calls)) == len(calls), "each message rang once"
         answered = Counter(each["status"] for each in gateway.simulator(vendor)["callbacks"])
         assert answered[200] > 5, f"{vendor}: {answered}"
         assert answered[404] == 0, f"{vendor}: {answered}"
 
     # 4. The old key is taken out.
     new_address = next(url for url in jumdata_addresses(gateway) if key_id(url) == "k2")
-    put({"k2": "2" * 40})
+    assert operator.rotate("--without-waiting", "--yes")["did"] == ["done"]
     for function in ("callback_dxtong", "callback_jumdata"):
         gateway.start_anew(function)
     receipt = json.dumps({"callId": "1", "callStatus": 0}).encode()

@@ -62,6 +62,24 @@ def endpoint(stack: Stack, vendor: str, address: str) -> Iterator[None]:
         put(before)
 
 
+def test_the_dashboard_is_there_and_its_metrics_come_in(gateway: Stack) -> None:
+    """What the template leaves to deployment in its text is filled in, and a call makes a metric of its vendor."""
+    cloudwatch = gateway.aws.cloudwatch
+    (name,) = [each["DashboardName"] for each in cloudwatch.list_dashboards()["DashboardEntries"]]
+    body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+    assert "${" not in json.dumps(body)
+    (alarms,) = [each["properties"]["alarms"] for each in body["widgets"] if each["type"] == "alarm"]
+    deployed = {each["AlarmArn"] for each in cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]}
+    assert set(alarms) <= deployed
+    sends(gateway)
+
+    def counted() -> bool:
+        found = cloudwatch.list_metrics(Namespace="VoiceGateway", MetricName="Accepted")["Metrics"]
+        return any({one["Name"] for one in each["Dimensions"]} == {"stack", "vendor", "service"} for each in found)
+
+    until(counted, what="a metric of the vendor")
+
+
 # The events under events/ are what the triggers really deliver.
 
 

@@ -1,25 +1,21 @@
-"""`make smoke` on the deployed stack: all is well when it is, and each thing that is not is found."""
+"""`voice-gateway smoke` on the deployed stack: all is well when it is, and each thing that is not is found."""
 
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from voice_gateway import vendors
+from voice_gateway_cli.smoke.finding import Finding
+from voice_gateway_cli.smoke.run import findings as found_by_smoke
 
-from local.commands.smoke import Finding, Smoke
-from local.commands.target import Target
 from local.stack import Stack
+from tests.e2e.use import deployed, operate
 from tests.found import TITLES
 
 
 def smoke(stack: Stack) -> list[Finding]:
-    found = stack.description
-    session = boto3.Session(found["aws_access_key_id"], found["aws_secret_access_key"], region_name=found["region"])
-    options = {"endpoint_url": found["endpoint_url"], "config": Config(proxies={})}
-    return list(Smoke(Target(found["stack_name"], "here", session, options)).run())
+    return list(found_by_smoke(deployed(stack)))
 
 
 def failed(stack: Stack) -> str:
@@ -60,6 +56,14 @@ def test_all_is_well_and_no_phone_is_rung(gateway: Stack) -> None:
     assert placed(gateway) == before
 
 
+def test_the_command_prints_what_it_finds_line_by_line(gateway: Stack) -> None:
+    done = operate(gateway, "smoke")
+    first, *lines, last = done.stdout.splitlines()
+    assert (done.exit_code, last) == (0, "all is well; no phone was rung")
+    assert first.startswith(f"{gateway.description['stack_name']}, the local stack at ")
+    assert {line[:8] for line in lines} <= {"  ok    ", "  warn  "}
+
+
 def test_a_trigger_that_was_left_behind_is_found(gateway: Stack) -> None:
     name = gateway.description["functions"]["status"]
     size = gateway.aws.lambda_.get_function_configuration(FunctionName=name)["MemorySize"]
@@ -90,7 +94,11 @@ def test_a_rollback_is_told_and_no_failure(gateway: Stack) -> None:
 def test_a_callback_secret_that_is_none_is_told(gateway: Stack) -> None:
     content = {"keys": {"k2": "too short"}, "number_key": "n" * 64}
     with secret(gateway, "CallbackSecret", content):
-        assert "callbacks: SettingsError: key k2" in failed(gateway)
+        done = operate(gateway, "smoke", "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["ok"]) == (1, False)
+    faults = [each["text"] for each in told["findings"] if each["verdict"] == "FAIL"]
+    assert any("callbacks: SettingsError: key k2" in each for each in faults)
 
 
 def test_a_callback_that_cannot_be_written_is_found(gateway: Stack) -> None:

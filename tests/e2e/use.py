@@ -12,7 +12,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
+import pytest
+from typer.testing import CliRunner, Result
 from voice_gateway import vendors
+from voice_gateway_cli.deployed import stack as operators
+from voice_gateway_cli.deployed.target import LOCAL_STACK, target
+from voice_gateway_cli.main import app
 
 from local.stack import Stack
 
@@ -33,6 +38,18 @@ def client(stack: Stack, service: str) -> Any:
         aws_access_key_id=description["aws_access_key_id"],
         aws_secret_access_key=description["aws_secret_access_key"],
     )
+
+
+def operate(stack: Stack, *arguments: str) -> Result:
+    """What `voice-gateway` says of this stack."""
+    return CliRunner().invoke(app, list(arguments), env={LOCAL_STACK: str(stack.folder / "stack.json")})
+
+
+def deployed(stack: Stack) -> operators.Stack:
+    """The stack as the operator's commands reach it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOCAL_STACK, str(stack.folder / "stack.json"))
+        return target()
 
 
 def new_id(label: str = "e2e") -> str:

@@ -2,15 +2,18 @@
 
 import sys
 
-from tests.structure.figures import figures
+from tests.structure.figures import COMMAND, PACKAGE, figures
 
 
 def main() -> int:
-    found = list(figures())
-    for figure in found:
-        mark = "  " if figure.within else "✗ "
-        print(f"{mark}{figure.what:<38} {figure.value}{f'   [{figure.bound}]' if figure.bound else ''}")
-    return 0 if all(figure.within for figure in found) else 1
+    within = True
+    for package in (PACKAGE, COMMAND):
+        print(package.name)
+        for figure in figures(package):
+            mark = "  " if figure.within else "✗ "
+            print(f"{mark}{figure.what:<38} {figure.value}{f'   [{figure.bound}]' if figure.bound else ''}")
+            within = within and figure.within
+    return 0 if within else 1
 
 
 if __name__ == "__main__":

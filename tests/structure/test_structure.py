@@ -39,6 +39,7 @@ def test_a_package_that_is_no_house_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text("from house.two import f\n" + "def g(a): pass\n" + "x = 1\n" * 320)
     (tmp_path / "two.py").write_text("from house.one import g\ndef f() -> None:\n" + "    x = 1\n" * 40)
     (tmp_path / "three.py").write_text("")
+    (tmp_path / "four.py").write_text("")
     house = tmp_path.rename(tmp_path.parent / "house")
     out = {figure.what for figure in figures(house) if not figure.within}
     assert out == {figure.what for figure in figures(house) if figure.bound}

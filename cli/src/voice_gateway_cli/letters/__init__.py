@@ -1,0 +1,3 @@
+"""Dead letters: their ``kinds``, what each is (``reading``), in ``words``; where they lie (``queue``), and back
+(``redriving``).
+"""
