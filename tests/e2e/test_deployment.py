@@ -3,8 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,7 +32,7 @@ def test_a_package_taken_out_of_the_layer_is_missed(gateway: Stack, package: str
 
 def test_xml_is_read_with_the_packages_of_the_layer(gateway: Stack) -> None:
     """A dxtong that answers in its default format, whatever it was asked for."""
-    with AnsweringInXml() as vendor, endpoint(gateway, "dxtong", vendor.address):
+    with AnsweringInXml() as vendor, gateway.with_setting("send", "DXTONG_ENDPOINT", vendor.address):
         request = {"mobile": number(79), "vendor": "dxtong", **SHIPPED}
         assert send(gateway, **request)["call_id"] == "60495654"
         with gateway.without_package("send", "defusedxml"), pytest.raises((InvokeError, AssertionError)):
@@ -44,22 +43,6 @@ class AnsweringInXml(LoopbackServer):
     def handle(self, request: Request) -> Reply:
         answer = "<SubmitResult><code>2</code><msg>提交成功</msg><voiceid>60495654</voiceid></SubmitResult>\n"
         return Reply(f'<?xml version="1.0" encoding="utf-8"?>{answer}'.encode())
-
-
-@contextmanager
-def endpoint(stack: Stack, vendor: str, address: str) -> Iterator[None]:
-    """Another vendor server for `send`, for as long as the context lasts."""
-    name, variable = stack.description["functions"]["send"], f"{vendor.upper()}_ENDPOINT"
-    before = stack.aws.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-
-    def put(variables: dict[str, str]) -> None:
-        stack.aws.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
-
-    put({**before, variable: address})
-    try:
-        yield
-    finally:
-        put(before)
 
 
 def test_the_dashboard_is_there_and_its_metrics_come_in(gateway: Stack) -> None:
