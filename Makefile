@@ -56,7 +56,7 @@ demo: $(READY) ## Show the whole gateway at work on this machine, in about a min
 
 .PHONY: test
 test: $(READY) ## Run all tests, the local stack included
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: $(READY) ## Check format, style, types, layering and template, with checkov and serverless rules; writes nothing

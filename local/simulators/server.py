@@ -670,9 +670,9 @@ class Simulator[S: Settings](LoopbackServer):
                     self._pushers.discard(threading.current_thread())
 
         pusher = threading.Thread(target=run, daemon=True)
-        with self._lock:
+        with self._lock:  # whoever joins it finds it started
             self._pushers.add(pusher)
-        pusher.start()
+            pusher.start()
 
     def _deliver(self, call: Call, delay: float) -> None:
         """Each receipt after the one before it is taken or given up, so that their order is known."""
