@@ -7,8 +7,6 @@ over: ``publish`` has a log line for each change. Each is read from the table th
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from heapq import nlargest
-from itertools import islice
 
 from voice_gateway.model.message import FINAL, Message, State
 from voice_gateway.storage.message_item import kind_of, message_of_item
@@ -66,11 +64,7 @@ def find(stack: Stack, wanted: Wanted, limit: int, number_hash: str | None = Non
     elif scan:
         found = (message_of_item(item) for item in stack.messages())
     else:
-        open_ones = nlargest(
-            limit + 1,
-            filter(wanted.fits, _open(stack, [wanted.status] if wanted.status else OPEN)),
-            key=lambda message: message.updated_at,
-        )
+        open_ones = _newest_first(_open(stack, [wanted.status] if wanted.status else OPEN))
         if wanted.status in NOT_TOLD:
             return _page(open_ones, wanted, limit)
         return _page(_told(stack, wanted, open_ones), wanted, limit)
@@ -78,8 +72,13 @@ def find(stack: Stack, wanted: Wanted, limit: int, number_hash: str | None = Non
 
 
 def _page(found: Iterable[Message], wanted: Wanted, limit: int) -> Page:
-    some = list(islice(filter(wanted.fits, found), limit + 1))
-    return Page(some[:limit], len(some) > limit)
+    """So many of them, and those that changed at the very moment of the last: the next page begins before it."""
+    some: list[Message] = []
+    for message in filter(wanted.fits, found):
+        if len(some) >= limit and message.updated_at != some[-1].updated_at:
+            return Page(some, more=True)
+        some.append(message)
+    return Page(some, more=False)
 
 
 def _newest_first(found: Iterable[Message]) -> list[Message]:
