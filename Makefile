@@ -31,7 +31,7 @@ help: ## List the targets
 setup: $(READY) ## Make .venv with everything needed; quick where nothing changed
 	@:
 
-$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml cli/pyproject.toml .python-version $(BOOTSTRAP)
+$(READY): pyproject.toml uv.lock layers/gateway/pyproject.toml cli/pyproject.toml client/pyproject.toml .python-version $(BOOTSTRAP)
 	@echo 'making $(VENV), with everything that is needed'
 	@is_313() { "$$@" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' > /dev/null 2>&1; }; \
 	if ! is_313 $(BIN)/python; then \
@@ -62,7 +62,8 @@ test: $(READY) ## Run all tests, the local stack included
 check: $(READY) ## Check format, style, types, layering and template, with checkov and serverless rules; writes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy layers/gateway/src cli/src functions local tests examples
+	$(BIN)/mypy layers/gateway/src cli/src client/src functions local tests examples
+	$(BIN)/mypy --python-version 3.10 client/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.structure
 	$(BIN)/cfn-lint

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from local import demo, upgrade
+from local import demo, shell, upgrade
 from local.places import LOCAL
 from local.server import StackError
 from local.stack import VENDORS, Stack, stop, stop_abandoned
@@ -50,7 +50,7 @@ def up(arguments: argparse.Namespace) -> int:
         if url := dict(stack.description).get(f"{vendor}_callback_url"):
             print(f"  push {vendor}'s receipts to {url}")
     print(f"  described   {os.path.relpath(LOCAL / 'stack.json')}")
-    print("`make down` stops it.")
+    print(f"`. {os.path.relpath(shell.write(stack))}` makes it the AWS of a shell; `make down` stops it.")
     return 0
 
 

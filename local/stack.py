@@ -25,6 +25,8 @@ from local.server import StackError
 
 VENDORS = vendors.names()
 SIMULATOR_SECONDS = 15.0
+SHELL_FILE = "env.sh"
+"""Beside stack.json: what makes the stack the AWS of a shell (local/shell.py)."""
 OWNER = "owner.json"
 """In the folder of a stack that ends with the process that started it: which process that is."""
 
@@ -367,7 +369,8 @@ def stop(folder: Path) -> bool:
     running = processes.load(run / "processes.json")
     # The server last: the others want to tell it something until the end.
     processes.stop(reversed(running))
-    (folder / "stack.json").unlink(missing_ok=True)
+    for name in ("stack.json", SHELL_FILE):
+        (folder / name).unlink(missing_ok=True)
     _remove(run)
     return bool(running)
 
