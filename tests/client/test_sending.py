@@ -40,7 +40,7 @@ def cut_off() -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Time passes by what is slept, and by nothing else."""
     now = [0.0]
 
@@ -122,6 +122,21 @@ def test_after_its_patience_it_says_whether_it_may_have_rung(name: str) -> None:
     assert caught.value.message_id in str(caught.value)
     again = pickle.loads(pickle.dumps(caught.value))
     assert (type(again), again.message_id, str(again)) == (expected, caught.value.message_id, str(caught.value))
+
+
+def test_no_try_begins_after_its_patience_however_long_one_takes(passed: list[float]) -> None:
+    began = []
+
+    def timeout() -> Any:
+        began.append(passed[0])
+        passed[0] += 55
+        return ReadTimeoutError(endpoint_url=URL)
+
+    gateway, _ = sending(timeout)
+    with pytest.raises(OutcomeUnknown):
+        gateway.send(SHIPPED, patience_seconds=120)
+    assert len(began) == 3
+    assert began[-1] <= 120
 
 
 def test_one_try_that_may_have_rung_is_not_forgotten() -> None:

@@ -183,16 +183,16 @@ def _patiently(
     """What ``once`` returns, tried again while that is worth it and begins in time. Raises NotSent, OutcomeUnknown."""
     end = time.monotonic() + seconds
     handed_over = False
-    for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
-        next_try = time.monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311
+    for most in chain(_PAUSES, repeat(_PAUSES[-1])):
+        pause = most * random.uniform(0.8, 1.2)  # noqa: S311
         try:
             found = once()
         except Failed as why:
             handed_over = handed_over or why.done
-            if not why.again or next_try > end:
+            if not why.again or time.monotonic() + pause > end:
                 raise _told(message_id, why, handed_over=handed_over) from (why.__cause__ or why)
         else:
-            if enough(found) or next_try > end:
+            if enough(found) or time.monotonic() + pause > end:
                 return found
-        time.sleep(max(0.0, next_try - time.monotonic()))
+        time.sleep(pause)
     raise AssertionError("the pauses have no end")
