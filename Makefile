@@ -67,6 +67,7 @@ check: $(READY) ## Check format, style, types, layering and template, with check
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.structure
 	$(BIN)/cfn-lint
+	$(BIN)/cfn-lint examples/*/template.yaml
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m tests.scanners template
 

@@ -4,6 +4,7 @@ The session's fixture does so when the last test is over: so the whole suite, at
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from local.stack import Stack
 from tests import marks
 from tests.e2e.use import refused
 
+_ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ \[")
+"""How an entry of the server's log begins."""
 PLATFORM = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 RAISED = ("Traceback (most recent call last)", "Worker process died")
 NOT_OURS = "e2e-"
@@ -83,9 +86,14 @@ class Canary:
         return said, raised
 
     def _server_lines(self) -> set[str]:
-        text = (self._stack.folder / "run" / "server.log").read_text(errors="replace")
-        # It tells what is published, to the notify topic too, and what the tests' own function caught.
-        return {line for line in text.splitlines() if "[sns] SNS publish to" not in line and "CAUGHT " not in line}
+        # It tells what is published, to the notify topic too, in lines of its own, and what the tests' function caught.
+        lines, published = set(), False
+        for line in (self._stack.folder / "run" / "server.log").read_text(errors="replace").splitlines():
+            if _ENTRY.match(line):
+                published = "[sns] SNS publish to" in line
+            if not published and "CAUGHT " not in line:
+                lines.add(line)
+        return lines
 
     def _metrics(self) -> Iterator[Any]:
         for page in self._stack.aws.cloudwatch.get_paginator("list_metrics").paginate(Namespace="VoiceGateway"):

@@ -1,0 +1,229 @@
+"""The examples, deployed and run as a reader would: each rings a phone through the deployed gateway."""
+
+import calendar
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local import processes, server
+from local.places import ROOT, environment
+from local.stack import Stack
+from tests.e2e.use import calls, client, final, new_id, number, records, until
+
+EXAMPLES = ROOT / "examples"
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+TEXT = "您的订单号是:{name}。已由{summary}发出,请注意查收。"
+FORM = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
+
+
+def deploy(stack: Stack, example: str, text: str | None = None, **parameters: str) -> dict[str, str]:
+    """Deploys an example's template, and returns its outputs."""
+    template = text or (EXAMPLES / example / "template.yaml").read_text(encoding="utf-8")
+    cloudformation, name = client(stack, "cloudformation"), f"e2e-{example.replace('_', '-')}"
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    cloudformation.create_stack(
+        StackName=name, TemplateBody=template, Parameters=given, Capabilities=["CAPABILITY_IAM"]
+    )
+
+    def deployed() -> Any:
+        (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        return None if found["StackStatus"].endswith("IN_PROGRESS") else found
+
+    made = until(deployed, what=name)
+    assert made["StackStatus"] == "CREATE_COMPLETE", made
+    return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
+
+
+def put_template(stack: Stack, name: str, text: str) -> None:
+    value = json.dumps({"text": text, "vendors": {"dxtong": {}}}, ensure_ascii=False)
+    parameter = f"/{stack.description['stack_name']}/templates/{name}"
+    client(stack, "ssm").put_parameter(Name=parameter, Type="String", Value=value)
+
+
+def aws(stack: Stack) -> dict[str, str]:
+    """The environment of a program whose AWS is the local stack."""
+    described = stack.description
+    return environment(
+        AWS_ENDPOINT_URL=described["endpoint_url"],
+        AWS_REGION=described["region"],
+        AWS_ACCESS_KEY_ID=described["aws_access_key_id"],
+        AWS_SECRET_ACCESS_KEY=described["aws_secret_access_key"],
+        NO_PROXY="127.0.0.1",
+    )
+
+
+def needs(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def test_the_queue_of_results_gets_what_its_filter_lets_through(gateway: Stack) -> None:
+    topic = gateway.description["results_topic_arn"]
+    made = deploy(gateway, "results_queue", ResultsTopicArn=topic, Statuses="failed,rejected")
+    ids = [new_id(), new_id()]
+    for message_id, ending in zip(ids, (0, 36), strict=True):  # delivered, and never answered
+        gateway.invoke("send", {"message_id": message_id, "mobile": number(ending), **FORM})
+    assert [final(gateway, each)["status"] for each in ids] == ["delivered", "failed"]
+    told: list[Any] = []
+
+    def failed() -> Any:
+        told.extend(gateway.messages(made["QueueUrl"]))
+        return ids[1] in {each["message_id"] for each in told}
+
+    until(failed)
+    assert {each["status"] for each in told} <= {"failed", "rejected"}
+
+
+OUTCOMES = {
+    0: ("SUCCEEDED", None),
+    36: ("FAILED", "Call.failed"),
+    15: ("FAILED", "Call.rejected"),
+    88: ("FAILED", "Call.unknown"),
+}
+"""Of the sandbox's numbers: answered, not answered, on the blocklist, and no receipt ever."""
+
+
+def test_the_state_machine_rings_waits_and_ends_by_what_became_of_it(gateway: Stack) -> None:
+    text = (EXAMPLES / "step_functions" / "template.yaml").read_text(encoding="utf-8")
+    quick = text.replace("Seconds: 15", "Seconds: 1").replace(
+        "NumericGreaterThanEquals: 60", "NumericGreaterThanEquals: 6"
+    )
+    assert quick.count("Seconds: 1\n") == 1
+    made = deploy(gateway, "step_functions", quick)
+    machines = client(gateway, "stepfunctions")
+    started = {}
+    for ending in OUTCOMES:
+        name = new_id("machine")
+        given = json.dumps({"mobile": number(ending), **FORM, "vendor": "dxtong"})
+        execution = machines.start_execution(stateMachineArn=made["MachineArn"], name=name, input=given)
+        started[ending] = (name, execution["executionArn"])
+    for ending, (name, execution) in started.items():
+
+        def ended(execution: str = execution) -> Any:
+            found = machines.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        found = until(ended, what=f"the execution for {ending}")
+        assert (found["status"], found.get("error")) == OUTCOMES[ending], found
+        result = json.loads(found["output"] if ending == 0 else found["cause"])
+        assert result["message_id"] == name
+
+
+def test_an_alarm_rings_through_eventbridge_once_for_each_event(gateway: Stack) -> None:
+    text = (EXAMPLES / "eventbridge" / "template.yaml").read_text(encoding="utf-8")
+    ours = text.replace("source: [aws.cloudwatch]", "source: [tests.alarms]")  # nobody but AWS may put events as aws.*
+    assert ours != text
+    put_template(gateway, "alarm", "您的订单号是:{name}。已由值班发出,请注意查收。")
+    deploy(gateway, "eventbridge", ours, Mobile=number(0), NextMobile=number(1))
+    events = client(gateway, "events")
+    entries = [
+        {
+            "Source": "tests.alarms",
+            "DetailType": "CloudWatch Alarm State Change",
+            "Detail": json.dumps({"alarmName": name, "state": {"value": state}}),
+        }
+        for name, state in (("urgent磁盘", "ALARM"), ("urgent磁盘", "OK"), ("other", "ALARM"))
+    ]
+    ids = [each["EventId"] for each in events.put_events(Entries=entries)["Entries"]]
+    assert final(gateway, ids[0])["status"] == "delivered"
+    assert [gateway.invoke("status", {"message_id": each})["status"] for each in ids[1:]] == [None, None]
+
+
+@pytest.fixture
+def alertmanager(gateway: Stack, tmp_path: Path) -> Iterator[str]:
+    """Alertmanager with the example's configuration, whose SNS is the local stack's: its address."""
+    program = needs("prometheus-alertmanager")
+    config = yaml.safe_load((EXAMPLES / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
+    shutil.copy(EXAMPLES / "alertmanager" / "voice_gateway.tmpl", tmp_path)
+    (page,) = config["route"]["routes"]
+    page |= {"group_interval": "1s", "repeat_interval": "1s"}  # in earnest a day
+    (sns,) = config["receivers"][1]["sns_configs"]
+    sns |= {"topic_arn": gateway.description["notify_topic_arn"], "api_url": gateway.description["endpoint_url"]}
+    (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    address = f"127.0.0.1:{server.free_port()}"
+    options = [f"--web.listen-address={address}", "--cluster.listen-address=", "--storage.path=data"]
+    command = [program, "--config.file=alertmanager.yml", *options]
+    process = processes.start("alertmanager", command, log=tmp_path / "log", cwd=tmp_path, env=aws(gateway))
+    try:
+        yield f"http://{address}"
+    finally:
+        processes.stop([process])
+
+
+def test_alertmanager_rings_for_an_alert_and_not_again_when_it_repeats_it(gateway: Stack, alertmanager: str) -> None:
+    amtool = needs("amtool")
+    put_template(gateway, "alert", TEXT)
+    began = time.strftime(MOMENT, time.gmtime())
+    labels = ["alertname=磁盘", "severity=page", f"oncall={number(2)}", f"escalate_to={number(3)},{number(4)}"]
+    add = [amtool, "alert", "add", f"--alertmanager.url={alertmanager}", f"--start={began}", *labels]
+    add += ["--annotation=summary=将满"]
+
+    def added() -> bool:
+        return subprocess.run(add, capture_output=True, check=False).returncode == 0
+
+    until(added, what="Alertmanager")
+    query = [amtool, "alert", "query", f"--alertmanager.url={alertmanager}", "--output=json"]
+    (alert,) = json.loads(subprocess.run(query, capture_output=True, check=True, text=True).stdout)
+    message_id = f"{alert['fingerprint']}-{calendar.timegm(time.strptime(began, MOMENT))}"
+    until(lambda: sum(each.get("message_id") == message_id for each in records(gateway, "send")) > 1)
+    found = final(gateway, message_id)
+    rung = [call for call in calls(gateway, "dxtong", number(2)) if "将满" in call["fields"]["content"]]
+    assert len(rung) == 1
+    assert (found["status"], found["template"], found["rings"][0]["callee"]) == ("delivered", "alert", number(2)[-4:])
+
+
+def rings(gateway: Stack, order: str, *command: str | Path, cwd: Path) -> None:
+    """Run twice, the caller rings once."""
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, order, number(5)], cwd=cwd, env=aws(gateway), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.match(rf"order-{order} (accepted|delivered)", done.stdout), done.stdout
+    assert final(gateway, f"order-{order}")["ring"] == 1
+
+
+def test_the_caller_in_node_rings_once(gateway: Stack, tmp_path: Path) -> None:
+    node, npm = needs("node"), needs("npm")
+    shutil.copytree(EXAMPLES / "node", tmp_path / "node", ignore=shutil.ignore_patterns("node_modules"))
+    install = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(install, cwd=tmp_path / "node", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rings(gateway, new_id("node"), node, "ring.mjs", cwd=tmp_path / "node")
+
+
+DEBIANS_SDK = Path("/usr/share/gocode")
+"""golang-github-aws-aws-sdk-go-v2-dev; it is older than AWS_ENDPOINT_URL, and has to be told the address."""
+TOLD = """config.WithRetryMaxAttempts(5),
+		config.WithEndpointResolverWithOptions(aws.EndpointResolverWithOptionsFunc(
+			func(string, string, ...interface{}) (aws.Endpoint, error) {
+				return aws.Endpoint{URL: os.Getenv("AWS_ENDPOINT_URL")}, nil
+			})),
+"""
+
+
+def test_the_caller_in_go_rings_once(gateway: Stack, tmp_path: Path) -> None:
+    go = needs("go")
+    if not (DEBIANS_SDK / "src/github.com/aws/aws-sdk-go-v2/service/lambda").exists():
+        pytest.skip("no SDK for Go here")
+    text = (EXAMPLES / "go" / "main.go").read_text(encoding="utf-8")
+    (tmp_path / "main.go").write_text(text.replace("config.WithRetryMaxAttempts(5),\n", TOLD))
+    env = environment(
+        GO111MODULE="off", GOPATH=str(DEBIANS_SDK), GOCACHE=str(tmp_path / "cache"), HOME=os.environ["HOME"]
+    )
+    done = subprocess.run(
+        [go, "build", "-o", "ring", "main.go"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rings(gateway, new_id("go"), tmp_path / "ring", cwd=tmp_path)
