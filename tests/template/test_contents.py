@@ -36,3 +36,9 @@ def test_the_site_takes_its_navigation_from_the_contents_and_excuses_no_other_pa
     assert "nav" not in site
     assert site["strict"]
     assert {DOCS / each for each in site.get("not_in_nav", "").split()} == MOVED
+
+
+def test_rolling_back_names_every_function() -> None:
+    loop = re.search(r"^ +for f in (.+); do$", (DOCS / "upgrading.md").read_text(), re.MULTILINE)
+    assert loop
+    assert set(loop[1].split()) == {path.parent.name.replace("_", "-") for path in ROOT.glob("functions/*/app.py")}
