@@ -105,6 +105,12 @@ deps: $(READY) ## Pin anew what layer, local AWS server and scanners are made of
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
 	$(BIN)/python -m local.dependencies list
 
+.PHONY: docs
+docs: $(READY) ## Make a site of the pages in docs/, to be read from disk or any web server; fails where a link leads nowhere
+	@UV_PROJECT_ENVIRONMENT=.local/docs $(BIN)/uv sync --quiet --locked --only-group docs --python $(BIN)/python --compile-bytecode
+	@NO_MKDOCS_2_WARNING=1 .local/docs/bin/mkdocs build
+	@echo 'The site is in .local/site; open .local/site/index.html.'
+
 # The local stack
 
 .PHONY: upgrade

@@ -140,7 +140,7 @@ def run(commit: str, say: Callable[[str], None]) -> int:
 
 @contextmanager
 def _past_the_lanes(stack: Stack, to: Path) -> Iterator[None]:
-    """What an operator does who goes back to a release without lanes (docs/operations.md, Upgrades and rollbacks)."""
+    """What an operator does who goes back to a release without lanes (docs/upgrading.md)."""
     found = deployment.outputs(stack.aws)
     if "UrgentQueueUrl" not in found or "UrgentQueue:" in (to / "template.yaml").read_text():
         yield

@@ -1,7 +1,7 @@
 """Nothing leaks: what must be found in no log line, metric, exception or message, in whatever spelling.
 
 The tests' own secrets, tokens, numbers and texts are the marks, so that every test that goes through a handler or the
-deployed stack looks for them. What may hold what is in docs/operations.md, "What is kept where".
+deployed stack looks for them. What may hold what is in docs/security.md, "What is kept where".
 """
 
 import base64

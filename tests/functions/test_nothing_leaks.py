@@ -257,7 +257,7 @@ def test_the_canary_sings(dxtong: DxtongSimulator, jumdata: JumdataSimulator, ma
     assert bool(canary.found) is not allowed
 
 
-# What the lines hold: enough to answer "why did this not ring?" (docs/operations.md).
+# What the lines hold: enough to answer "why did this not ring?" (docs/troubleshooting.md).
 
 
 def lines(capsys: pytest.CaptureFixture[str], **wanted: Any) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ def test_send_alone_has_concurrency_of_its_own_where_it_is_set(written: dict[str
 
 
 def test_the_query_for_source_addresses_asks_for_what_the_access_log_has(written: dict[str, Any]) -> None:
-    runbook = (ROOT / "docs" / "operations.md").read_text()
+    runbook = (ROOT / "docs" / "security.md").read_text()
     (query,) = re.findall(r"^ +(stats .* by .*sourceIp.*)$", runbook, re.MULTILINE)
     grouped = re.split(r"[\s,|]+", re.split(r"\bby\b", query)[1].partition("|")[0].strip())
     logged = json.loads(deployed(written)["CallbackApiv1Stage"]["Properties"]["AccessLogSetting"]["Format"])

@@ -125,7 +125,7 @@ class Stack:
 
     @property
     def has_number_index(self) -> bool:
-        """Not while a stack of before is on its way to it (docs/operations.md, Upgrades)."""
+        """Not while a stack of before is on its way to it (docs/upgrading.md)."""
         return self.parameters.get("NumberIndex", "on") == "on"
 
     def by_number(self, number_hash: str) -> Iterator[Item]:

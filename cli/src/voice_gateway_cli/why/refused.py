@@ -124,7 +124,7 @@ _THE_ACCOUNT = (
         "ip_not_allowed",
         _code("ip_not_allowed"),
         "{vendor} takes calls from registered addresses only, and this was none. {vendor_said}{nobody}",
-        "Give the gateway a fixed address (docs/operations.md), register it, then " + RESEND + ".",
+        "Give the gateway a fixed address (docs/fixed-address.md), register it, then " + RESEND + ".",
         _PAGE,
     ),
     Cause(
