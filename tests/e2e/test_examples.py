@@ -1,13 +1,14 @@
 """The examples, deployed and run as a reader would: each rings a phone through the deployed gateway."""
 
 import calendar
+import datetime
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import yaml
 
 from local import processes, server
 from local.places import ROOT, environment
+from local.simulators.dxtong import PAGE_TEMPLATES, SANDBOX_TEMPLATE
 from local.stack import Stack
 from tests.e2e.use import calls, client, final, new_id, number, records, until
 
 EXAMPLES = ROOT / "examples"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
-TEXT = "您的订单号是:{name}。已由{summary}发出,请注意查收。"
 FORM = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
 
 
@@ -43,10 +44,14 @@ def deploy(stack: Stack, example: str, text: str | None = None, **parameters: st
     return {each["OutputKey"]: each["OutputValue"] for each in made["Outputs"]}
 
 
-def put_template(stack: Stack, name: str, text: str) -> None:
-    value = json.dumps({"text": text, "vendors": {"dxtong": {}}}, ensure_ascii=False)
-    parameter = f"/{stack.description['stack_name']}/templates/{name}"
-    client(stack, "ssm").put_parameter(Name=parameter, Type="String", Value=value)
+def register(stack: Stack, texts: Mapping[str, Any]) -> None:
+    """Puts texts into the catalogue, and registers them with dxtong."""
+    for name, template in texts.items():
+        parameter = f"/{stack.description['stack_name']}/templates/{name}"
+        value = json.dumps(template, ensure_ascii=False)
+        client(stack, "ssm").put_parameter(Name=parameter, Type="String", Value=value)
+    registered = [re.sub(r"\{\w+\}", "【變量】", template["text"]) for template in texts.values()]
+    stack.configure_simulator("dxtong", templates=[*PAGE_TEMPLATES, SANDBOX_TEMPLATE, *registered])
 
 
 def aws(stack: Stack) -> dict[str, str]:
@@ -85,13 +90,19 @@ def test_the_queue_of_results_gets_what_its_filter_lets_through(gateway: Stack) 
     assert {each["status"] for each in told} <= {"failed", "rejected"}
 
 
-OUTCOMES = {
-    0: ("SUCCEEDED", None),
-    36: ("FAILED", "Call.failed"),
-    15: ("FAILED", "Call.rejected"),
-    88: ("FAILED", "Call.unknown"),
+def in_seconds(seconds: float) -> str:
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
+
+
+ENDS: dict[str, tuple[Callable[[], dict[str, Any]], str | None]] = {
+    "answered": (lambda: {"mobile": number(0)}, None),
+    "answered later": (lambda: {"mobile": number(0), "not_before": in_seconds(4)}, None),
+    "not answered": (lambda: {"mobile": number(36)}, "Call.failed"),
+    "on the blocklist": (lambda: {"mobile": number(15)}, "Call.rejected"),
+    "no receipt": (lambda: {"mobile": number(88)}, "Call.unknown"),
+    "dry run": (lambda: {"mobile": number(0), "dry_run": True}, "Call.not_found"),
 }
-"""Of the sandbox's numbers: answered, not answered, on the blocklist, and no receipt ever."""
+"""What is asked for, and the error with which the machine ends."""
 
 
 def test_the_state_machine_rings_waits_and_ends_by_what_became_of_it(gateway: Stack) -> None:
@@ -103,28 +114,31 @@ def test_the_state_machine_rings_waits_and_ends_by_what_became_of_it(gateway: St
     made = deploy(gateway, "step_functions", quick)
     machines = client(gateway, "stepfunctions")
     started = {}
-    for ending in OUTCOMES:
+    for case, (asked, _) in ENDS.items():
         name = new_id("machine")
-        given = json.dumps({"mobile": number(ending), **FORM, "vendor": "dxtong"})
+        given = json.dumps({**asked(), **FORM, "vendor": "dxtong"})
         execution = machines.start_execution(stateMachineArn=made["MachineArn"], name=name, input=given)
-        started[ending] = (name, execution["executionArn"])
-    for ending, (name, execution) in started.items():
+        started[case] = (name, execution["executionArn"])
+    for case, (name, execution) in started.items():
 
         def ended(execution: str = execution) -> Any:
+            gateway.invoke("sweep", {})  # it runs once a minute
             found = machines.describe_execution(executionArn=execution)
             return None if found["status"] == "RUNNING" else found
 
-        found = until(ended, what=f"the execution for {ending}")
-        assert (found["status"], found.get("error")) == OUTCOMES[ending], found
-        result = json.loads(found["output"] if ending == 0 else found["cause"])
-        assert result["message_id"] == name
+        found = until(ended, what=case)
+        error = ENDS[case][1]
+        assert (found["status"], found.get("error")) == ("FAILED" if error else "SUCCEEDED", error), found
+        if error != "Call.not_found":
+            assert json.loads(found["cause"] if error else found["output"])["message_id"] == name
 
 
 def test_an_alarm_rings_through_eventbridge_once_for_each_event(gateway: Stack) -> None:
     text = (EXAMPLES / "eventbridge" / "template.yaml").read_text(encoding="utf-8")
     ours = text.replace("source: [aws.cloudwatch]", "source: [tests.alarms]")  # nobody but AWS may put events as aws.*
     assert ours != text
-    put_template(gateway, "alarm", "您的订单号是:{name}。已由值班发出,请注意查收。")
+    readme = (EXAMPLES / "eventbridge" / "README.md").read_text(encoding="utf-8")
+    register(gateway, json.loads(re.findall(r"```json\n(.*?)```", readme, re.DOTALL)[0]))
     deploy(gateway, "eventbridge", ours, Mobile=number(0), NextMobile=number(1))
     events = client(gateway, "events")
     entries = [
@@ -147,9 +161,11 @@ def alertmanager(gateway: Stack, tmp_path: Path) -> Iterator[str]:
     config = yaml.safe_load((EXAMPLES / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8"))
     shutil.copy(EXAMPLES / "alertmanager" / "voice_gateway.tmpl", tmp_path)
     (page,) = config["route"]["routes"]
-    page |= {"group_interval": "1s", "repeat_interval": "1s"}  # in earnest a day
+    page |= {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1s"}  # in earnest four days
     (sns,) = config["receivers"][1]["sns_configs"]
-    sns |= {"topic_arn": gateway.description["notify_topic_arn"], "api_url": gateway.description["endpoint_url"]}
+    described = gateway.description
+    sns |= {"topic_arn": described["notify_topic_arn"], "api_url": described["endpoint_url"]}
+    sns["sigv4"]["region"] = described["region"]
     (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
     address = f"127.0.0.1:{server.free_port()}"
     options = [f"--web.listen-address={address}", "--cluster.listen-address=", "--storage.path=data"]
@@ -163,11 +179,11 @@ def alertmanager(gateway: Stack, tmp_path: Path) -> Iterator[str]:
 
 def test_alertmanager_rings_for_an_alert_and_not_again_when_it_repeats_it(gateway: Stack, alertmanager: str) -> None:
     amtool = needs("amtool")
-    put_template(gateway, "alert", TEXT)
+    register(gateway, json.loads((EXAMPLES / "alertmanager" / "templates.json").read_text(encoding="utf-8")))
     began = time.strftime(MOMENT, time.gmtime())
-    labels = ["alertname=磁盘", "severity=page", f"oncall={number(2)}", f"escalate_to={number(3)},{number(4)}"]
+    labels = ["alertname=磁盘", f"oncall={number(2)}", f"escalate_to={number(3)}, {number(4)}"]
     add = [amtool, "alert", "add", f"--alertmanager.url={alertmanager}", f"--start={began}", *labels]
-    add += ["--annotation=summary=将满"]
+    add += ["--annotation=voice=将满"]
 
     def added() -> bool:
         return subprocess.run(add, capture_output=True, check=False).returncode == 0
