@@ -73,18 +73,9 @@ REFUSED: dict[str, Callable[[dict[str, Any]], bool]] = {
 """The schema takes it, and the gateway refuses it."""
 
 
-def with_usual_offsets(raw: Any) -> Any:
-    """The request without what the gateway takes and the schema refuses: minutes of an offset from 60 to 99."""
-    if not isinstance(raw, dict):
-        return raw
-    usual = {name: _usual(raw[name]) for name in _MOMENTS if isinstance(raw.get(name), str)}
-    return {**raw, **usual}
-
-
 def expected(raw: Any) -> bool:
     """Whether the gateway is to take a request, by the schema and the list of differences."""
-    usual = with_usual_offsets(raw)
-    return takes("request", usual) and not any(differs(usual) for differs in REFUSED.values())
+    return takes("request", raw) and not any(differs(raw) for differs in REFUSED.values())
 
 
 def every(value: Any) -> Iterator[Any]:
@@ -107,17 +98,6 @@ def moment(text: str | None) -> datetime.datetime | None:
         return datetime.datetime.fromisoformat(text.upper()).astimezone(datetime.UTC)
     except OverflowError:
         return None
-
-
-def _usual(text: str) -> str:
-    """An offset of ``+08:75`` as ``+09:15``; one of a day or more stays as it is."""
-    found = _OFFSET.search(text)
-    if found is None or not found[2].isascii():
-        return text
-    minutes = int(found[1][1:3]) * 60 + int(found[2])
-    if int(found[2]) < 60 or minutes >= 1440:
-        return text
-    return f"{text[: found.start()]}{found[1][0]}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _half(text: str) -> bool:

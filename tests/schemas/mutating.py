@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.schemas.held import CRASHES, NOW, schema
+from tests.schemas.held import NOW, schema
 
 HALF = "\ud83d"
 ODD = [
@@ -51,7 +51,7 @@ OTHER = st.one_of(
     st.sampled_from([59, 60, 86400, 86401, 29, 30, 3600, 3601, 1.0, 1.5, 60.0, -0.0, 1e2, 2**53 + 1, 10**30]),
     st.sampled_from([13800138000, 8613800138000, 12800138000, 13800138000.0, 20000000000, 12999999999, 8612999999999]),
     st.sampled_from(["", " ", "stop", "redial_once", "bulk", "urgent", "dxtong", "jumdata", "no_answer", "a" * 129]),
-    st.text(st.characters(exclude_characters=CRASHES), max_size=8),
+    st.text(st.characters(), max_size=8),
     st.sampled_from([[], {}, [1], ["a"], {"a": 1}, {"a": None}, [None], [[]], {"times": 1}, {"times": 6}]),
 )
 MOBILES = st.one_of(
@@ -60,7 +60,7 @@ MOBILES = st.one_of(
         ["+86 138-0013-8000", "tel:+8613800138001", "0086 (138) 0013 8002", "８６ １３８００１３８００３", 13800138004]
     ),
 )
-WORDS = st.text(st.characters(exclude_characters=CRASHES), min_size=1, max_size=6)
+WORDS = st.text(st.characters(), min_size=1, max_size=6)
 VALUES = st.one_of(st.integers(), WORDS)
 FORMS = st.one_of(
     st.fixed_dictionaries({"template": WORDS}, optional={"params": st.dictionaries(WORDS, VALUES, max_size=3)}),

@@ -7,7 +7,6 @@ from tests.schemas.held import SCHEMAS
 
 PAGE = (SCHEMAS / "README.md").read_text(encoding="utf-8")
 TAKEN_BY_THE_GATEWAY_ALONE = [
-    "minutes of an offset from 60 to 99",  # test_request.py
     "a colon after a name in a text",  # test_templates.py
 ]
 BY_SETTING = ["a blank for the `T` of a moment"]  # test_schemas.py

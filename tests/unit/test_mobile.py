@@ -108,3 +108,11 @@ def test_what_is_no_number_is_not_masked() -> None:
     for text in ("20261122110402", "2026-11-22 11:04:02", "9633", "12800138000", "138001380000", "call 60495654"):
         assert mobile.masked(text) == text
     assert mobile.masked("order 15 13800138000, 86 138 0013 8001.") == "order 15 *8000, *8001."
+
+
+@pytest.mark.parametrize("char", ["\uffe3", "⒈", "🄀"], ids=["macron", "one and full stop", "zero and full stop"])
+def test_what_is_more_than_one_character_is_in_the_way_and_nothing_worse(char: str) -> None:
+    """A full-width macron is two characters when it is made plain; a number with its full stop is a number."""
+    assert mobile.normalise(f"{char}13800138000") is None
+    assert str(mobile.in_the_way(f"13800{char}138000")).startswith(f"U+{ord(char):04X}")
+    assert mobile.masked(f"錯誤{char} 13800138000") == f"錯誤{char} *8000"

@@ -53,8 +53,10 @@ def masked(text: str) -> str:
 def _read(char: str) -> str:
     """The character as it counts in a number; empty if it is taken off."""
     if unicodedata.decomposition(char).startswith("<wide>"):
-        char = unicodedata.normalize("NFKC", char)
-    name = unicodedata.name(char, "")
+        plain = unicodedata.normalize("NFKC", char)
+        char = plain if len(plain) == 1 else char  # a macron (U+FFE3) is two: a blank, and what stands over it
+    name, category = unicodedata.name(char, ""), unicodedata.category(char)
     # A minus is what keyboards give for a dash; a variation selector has the category of an accent.
-    around = char.isspace() or unicodedata.category(char) in _TAKEN_OFF or name == "MINUS SIGN"
-    return "" if around or "VARIATION SELECTOR" in name or name.endswith("FULL STOP") else char
+    around = char.isspace() or category in _TAKEN_OFF or name == "MINUS SIGN" or "VARIATION SELECTOR" in name
+    full_stop = category == "Po" and name.endswith("FULL STOP")  # and no number with one, as ⒈ is
+    return "" if around or full_stop else char

@@ -13,7 +13,7 @@ from voice_gateway.model.hours import Window, read_window
 from voice_gateway.model.request import MESSAGE_ID_RULE, valid_message_id
 from voice_gateway.model.text import spoken
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
 _LONGEST_NOTIFY_DATA = 1024
 _REDIAL_AFTER = (60, 86400)
 
