@@ -96,10 +96,10 @@ deps: $(READY) ## Pin anew what layer, local AWS server and scanners are made of
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --frozen --package voice-gateway --no-dev --no-emit-workspace --no-header \
 		--format requirements-txt --output-file layers/dependencies/requirements.txt
-	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
-		--output-file local/requirements.txt local/requirements.in
-	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
-		--output-file tests/scanners/requirements.txt tests/scanners/requirements.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version=3.13 \
+		--output-file=local/requirements.txt local/requirements.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version=3.13 \
+		--output-file=tests/scanners/requirements.txt tests/scanners/requirements.in
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
 	$(BIN)/python -m local.dependencies list
 
