@@ -125,6 +125,10 @@ build: $(READY) ## Build functions and layers for Lambda, with a bill of materia
 	$(BIN)/sam build
 	$(BIN)/python -m local.dependencies bom .aws-sam/build
 
+.PHONY: dist
+dist: build ## Build what a release holds into dist/: the gateway ready to deploy, wheels, bill of materials, checksums
+	@$(BIN)/python -m local.release dist
+
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for what it needs the first time
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml

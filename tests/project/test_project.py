@@ -65,7 +65,7 @@ def test_a_job_ends_by_itself_and_leaves_no_token_behind(workflow: Path) -> None
     for name, job in read(workflow)["jobs"].items():
         assert int(job["timeout-minutes"]) <= 60, name
         checkouts = [step for step in job["steps"] if "actions/checkout@" in step.get("uses", "")]
-        assert [step["with"]["persist-credentials"] for step in checkouts] == ["false"], name
+        assert all(step["with"]["persist-credentials"] == "false" for step in checkouts), name
 
 
 def test_nothing_of_a_strangers_is_put_into_a_command() -> None:
