@@ -14,7 +14,10 @@ READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 
-DEPLOYED = $(shell grep -s '^stack_name' samconfig.toml)
+# The section of samconfig.toml that `make deploy` uses; it names a stack once its questions were answered.
+ENV ?= default
+DEPLOYED = $(shell sed -n '/^\[$(ENV)\.deploy\.parameters\]/,/^\[/{/^stack_name/p;}' samconfig.toml)
+FIRST_NAME = voice-gateway$(if $(filter-out default,$(ENV)),-$(ENV))
 quoted = '$(subst ','\'',$(1))'
 upper = $(shell printf '%s' '$(1)' | tr '[:lower:]' '[:upper:]')
 VENDORS = $(patsubst functions/callback_%/,%,$(wildcard functions/callback_*/))
@@ -98,10 +101,10 @@ deps: $(READY) ## Pin anew what layer, local AWS server and scanners are made of
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --frozen --package voice-gateway --no-dev --no-emit-workspace --no-header \
 		--format requirements-txt --output-file layers/dependencies/requirements.txt
-	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
-		--output-file local/requirements.txt local/requirements.in
-	$(BIN)/uv pip compile --quiet --no-header --generate-hashes --python-version 3.13 \
-		--output-file tests/scanners/requirements.txt tests/scanners/requirements.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version=3.13 \
+		--output-file=local/requirements.txt local/requirements.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version=3.13 \
+		--output-file=tests/scanners/requirements.txt tests/scanners/requirements.in
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --locked
 	$(BIN)/python -m local.dependencies list
 
@@ -133,14 +136,18 @@ build: $(READY) ## Build functions and layers for Lambda, with a bill of materia
 	$(BIN)/sam build
 	$(BIN)/python -m local.dependencies bom .aws-sam/build
 
+.PHONY: dist
+dist: build ## Build what a release holds into dist/: the gateway ready to deploy, wheels, bill of materials, checksums
+	@$(BIN)/python -m local.release dist
+
 .PHONY: deploy
-deploy: build ## Deploy to your AWS account; asks for what it needs the first time
+deploy: build ## Deploy to your AWS account; asks for what it needs the first time: ENV=staging, ENV=production
 	@sed -i.bak -E "s/^( *RELEASE:).*/\1 '$$(date -u +%Y-%m-%dT%H:%M:%SZ)'/" .aws-sam/build/template.yaml
-	@$(BIN)/python -m local.account
+	@$(BIN)/python -m local.account $(call quoted,$(ENV))
 	@$(if $(DEPLOYED),,echo 'The first time sam asks for everything; Enter takes what is in brackets. Think about these: the stack name;' && \
 		echo 'AlarmEmail; VendorOrder, if you have one vendor only; CallbackMode poll in China without an ICP licence;' && \
 		echo 'ApiGatewayLogRole existing, if your APIs have access logs already. Save the answers in samconfig.toml.')
-	$(BIN)/sam deploy $(if $(DEPLOYED),,--guided --stack-name voice-gateway)
+	$(BIN)/sam deploy --config-env $(call quoted,$(ENV)) $(if $(DEPLOYED),,--guided --stack-name $(call quoted,$(FIRST_NAME)))
 	@echo 'Next: fill in the secrets, register the address that `make address STACK=…` prints with its vendor, `make smoke STACK=…`.'
 
 .PHONY: smoke

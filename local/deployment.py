@@ -45,7 +45,20 @@ def build(folder: Path, source: Path = ROOT) -> Path:
         # A copy, for the next build may begin while this one is being deployed, or altered by a test.
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(output, folder)
-    return folder / "template.yaml"
+    return carry_along(folder / "template.yaml", source)
+
+
+def carry_along(template: Path, source: Path = ROOT) -> Path:
+    """Puts licence and README, which a built template names outside of its folder, beside it: so it can be moved."""
+
+    def beside(found: re.Match[str]) -> str:
+        name = Path(found["path"]).name
+        shutil.copy(source / name, template.parent)
+        return f"{found['key']}{name}"
+
+    named = r"^(?P<key> +(?:License|Readme)Url: )(?P<path>\S+)$"
+    template.write_text(re.sub(named, beside, template.read_text(), flags=re.MULTILINE))
+    return template
 
 
 def deploy(template: Path, endpoint_url: str, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -23,18 +23,18 @@ def target(name: str | None = None, region: str | None = None, profile: str | No
 
     Raises UsageError if nothing says which stack is meant.
     """
-    settings = _deploy_settings()
+    environments = _environments()
     description = _local_description() if name is None else None
     if name is None and description is not None:
         if region or profile:
             raise UsageError("--region and --profile are for a stack on AWS: say which with --stack, or leave them out")
         return local_stack(description)
-    name = name or settings.get("stack_name")
+    name = name or environments.get("default", {}).get("stack_name")
     if not name:
         raise UsageError(
             "say which stack: --stack NAME (no local stack is running here, and none was deployed from here)"
         )
-    saved = settings if name == settings.get("stack_name") else {}
+    saved = next((each for each in environments.values() if each.get("stack_name") == name), {})
     session = boto3.Session(
         region_name=region or (None if os.environ.get("AWS_REGION") else saved.get("region")),
         profile_name=profile or (None if os.environ.get("AWS_PROFILE") else saved.get("profile")),
@@ -64,13 +64,17 @@ def _local_description() -> Path | None:
     return Path(named) if named else _above(".local/stack.json")
 
 
-def _deploy_settings() -> dict[str, str]:
-    """What ``make deploy`` wrote down in this checkout."""
+def _environments() -> dict[str, dict[str, str]]:
+    """What ``make deploy`` wrote down in this checkout, by its ``ENV``."""
     path = _above("samconfig.toml")
     if path is None:
         return {}
-    default = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
-    settings = default.get("global", {}).get("parameters", {}) | default.get("deploy", {}).get("parameters", {})
+    sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: _settings(section) for name, section in sections.items() if isinstance(section, dict)}
+
+
+def _settings(section: dict[str, Any]) -> dict[str, str]:
+    settings = section.get("global", {}).get("parameters", {}) | section.get("deploy", {}).get("parameters", {})
     return {key: value for key, value in settings.items() if isinstance(value, str)}
 
 
