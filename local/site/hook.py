@@ -1,8 +1,8 @@
 """What mkdocs does not do by itself, so that a page is the same on GitHub and in the site (`make docs`).
 
 - The navigation is the table of contents, docs/README.md; there is no second one.
-- A page outside docs/ that the contents list (CONTRIBUTING.md, …) is a page of the site. A link to any other file
-  is plain text there.
+- A page outside docs/ that the contents list (CONTRIBUTING.md, examples/README.md, …) is a page of the site, and so are
+  the READMEs in the folders beside it. A link to any other file is plain text there.
 - Lists are indented as Python-Markdown wants them: by four, where GitHub counts to the item's text.
 - A Mermaid diagram is folded up as its text: what draws it would have to be loaded from elsewhere.
 """
@@ -39,9 +39,11 @@ for _group in re.split(r"^## ", (DOCS / "README.md").read_text(), flags=re.MULTI
     GROUPS[_group.partition("\n")[0].strip()] = _entries
     for _path in _entries.values():
         if not _path.is_relative_to(DOCS):
-            # Not README: mkdocs would take it for the front page of its group.
-            _name = _path.relative_to(ROOT).as_posix().removesuffix(".md").removesuffix("/README")
-            OUTSIDE[_path] = f"repository/{'project' if _name == 'README' else _name.lower()}.md"
+            _inner = _path.parent.glob("*/README.md") if _path.name == "README.md" and _path.parent != ROOT else ()
+            for _each in (_path, *sorted(_inner)):
+                # Not README: mkdocs would take it for the front page of its group.
+                _name = _each.relative_to(ROOT).as_posix().removesuffix(".md").removesuffix("/README")
+                OUTSIDE[_each] = f"repository/{'project' if _name == 'README' else _name.lower()}.md"
 
 
 def place(path: Path) -> str | None:
@@ -50,10 +52,11 @@ def place(path: Path) -> str | None:
 
 
 def entry(title: str, path: Path) -> dict[str, Any]:
-    """A folder's README stands for the pages beside it that the contents do not list."""
+    """A folder's README stands for the pages beside it, or in the folders beside it, that the contents do not list."""
     listed = {each for entries in GROUPS.values() for each in entries.values()}
-    beside = sorted(path.parent.glob("*.md")) if path.name == "README.md" and path.is_relative_to(DOCS) else []
-    unlisted = [place(each) for each in beside if each not in listed]
+    stands = path.name == "README.md" and path.parent != ROOT
+    beside = path.parent.glob("*.md" if path.is_relative_to(DOCS) else "*/README.md") if stands else ()
+    unlisted = [place(each) for each in sorted(beside) if each not in listed and place(each)]
     return {title: [place(path), *unlisted] if unlisted else place(path)}
 
 
@@ -98,12 +101,13 @@ def relinked(text: str, here: str) -> str:
 def indented(markdown: str) -> Iterator[tuple[bool, str]]:
     """The lines, and whether each is code between fences."""
     columns: list[int] = []  # of the list items that the line is in: where the text of each begins
-    fence, before = "", ""
+    fence, before, apart = "", "", False
     for line in markdown.splitlines():
         indent = len(line) - len(line.lstrip(" "))
         item = None if fence else ITEM.match(line)
         goes_on = bool(before) and not item and not FENCE.match(line)  # a paragraph's next line, however indented
-        interrupts = bool(item and before and not columns)  # a paragraph, which Python-Markdown wants a blank line for
+        # A paragraph, for which Python-Markdown wants a blank line: one between lists, or the second one of an item.
+        interrupts = bool(item and before and (not columns or apart))
         while line and columns and not fence and not goes_on and indent < columns[-1]:
             columns.pop()
         within = max(0, indent - columns[-1] if columns else indent)
@@ -117,6 +121,7 @@ def indented(markdown: str) -> Iterator[tuple[bool, str]]:
         yield bool(fence or found), line and " " * (4 * len(columns) + within) + line.lstrip(" ")
         if item:
             columns.append(item.end())
+        apart = not item and (apart or not line)  # since the item began there was a blank line
         if found and not fence:
             fence = found["fence"]
         elif line.strip() == fence:
