@@ -73,29 +73,37 @@ def status(stack: Stack, message_id: str) -> Any:
     return stack.invoke("status", {"message_id": message_id})
 
 
-_most = [120.0]
+_given_up: list[Callable[[], bool]] = []
+_AFTER_IT = 1.0
+"""Seconds for which is waited on, once it is known why nothing is to happen: something might all the same."""
 
 
 @contextmanager
-def expecting_nothing() -> Iterator[None]:
-    """What is not to happen is not waited for as long as what is: the machine may be busy, a test suite is long."""
-    _most.append(5.0)
+def expecting_nothing(given_up: Callable[[], bool]) -> Iterator[None]:
+    """What is not to happen is not waited for as long as what is: the machine may be busy, a test suite is long.
+
+    ``given_up`` says whether what keeps it from happening has come about.
+    """
+    _given_up.append(given_up)
     try:
         yield
     finally:
-        _most.pop()
+        _given_up.pop()
 
 
 def until(happened: Callable[[], Any], within: float = 60.0, what: str = "it") -> Any:
     """What ``happened`` returns once it is something; fails when that takes too long."""
-    within = min(within, _most[-1])
-    end = time.monotonic() + within
+    within = min(within, 5.0) if _given_up else within
+    end, pause, hopeless = time.monotonic() + within, 0.05, False
     while True:
         found = happened()
         if found:
             return found
+        if not hopeless and any(each() for each in _given_up):
+            hopeless, end = True, time.monotonic() + _AFTER_IT
         assert time.monotonic() < end, f"{what} did not happen within {within:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.2)  # looking costs the machine on which it is to happen
 
 
 def final(stack: Stack, message_id: str) -> Any:
