@@ -413,7 +413,7 @@ def test_a_permission_taken_out_is_missed(gateway: Stack, function: str, action:
         pytest.raises((InvokeError, AssertionError)),
     ):
         scenario(gateway)
-    assert refusals(gateway, function, action) > before, "and for want of that permission"
+    until(lambda: refusals(gateway, function, action) > before, what="a refusal for want of that permission")
 
 
 @pytest.mark.parametrize("function", NEEDED)

@@ -93,7 +93,7 @@ def expecting_nothing(given_up: Callable[[], bool]) -> Iterator[None]:
 
 def until(happened: Callable[[], Any], within: float = 60.0, what: str = "it") -> Any:
     """What ``happened`` returns once it is something; fails when that takes too long."""
-    within = min(within, 5.0) if _given_up else within
+    within = min(within, 30.0) if _given_up else within
     end, pause, hopeless = time.monotonic() + within, 0.05, False
     while True:
         found = happened()
