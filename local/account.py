@@ -1,5 +1,6 @@
 """Says which AWS account and region a deployment would go to, or that there is none: before sam asks its questions."""
 
+import os
 import re
 import sys
 import tomllib
@@ -13,6 +14,9 @@ from local.places import ROOT
 def main(environment: str) -> int:
     if environment == "local" or not re.fullmatch(r"[a-z][a-z0-9-]*", environment):
         print(f"error: ENV={environment}: a name of small letters, digits and hyphens, not `local`", file=sys.stderr)
+        return 1
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
+        print(f"error: this shell's AWS is {endpoint} (AWS_ENDPOINT_URL): deploy from another shell", file=sys.stderr)
         return 1
     try:
         session = deploying(environment)

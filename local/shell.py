@@ -16,7 +16,8 @@ def write(stack: Stack) -> Path:
     path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables(stack, queue).items()))
     with path.open("a") as file:
         file.write("unset AWS_PROFILE AWS_SESSION_TOKEN\n")
-        file.write('export NO_PROXY="127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"\n')
+        for name in ("NO_PROXY", "no_proxy"):  # programs differ in which one they read
+            file.write(f'export {name}="127.0.0.1,localhost${{{name}:+,${name}}}"\n')
     return path
 
 

@@ -2,6 +2,7 @@
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 
 const [order, mobile] = process.argv.slice(2);
+if (!mobile) throw new Error("usage: node ring.mjs ORDER MOBILE");
 const request = {
   message_id: `order-${order}`,
   mobile,
@@ -20,3 +21,4 @@ if (reply.FunctionError) {
   throw new Error(`${request.message_id}: ${answer.errorType}: ${answer.errorMessage}`);
 }
 console.log(answer.message_id, answer.status, answer.error?.message ?? "");
+process.exitCode = answer.status === "rejected" ? 1 : 0;

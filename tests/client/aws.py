@@ -79,9 +79,11 @@ class Session:
     def __init__(self, **scripts: Iterable[Any]) -> None:
         self.clients = {name: Scripted(answers) for name, answers in scripts.items()}
         self.configs: dict[str, Any] = {}
+        self.made: list[str] = []
 
     def client(self, service: str, config: Any) -> Scripted:
         self.configs[service] = config
+        self.made.append(service)
         return self.clients[service]
 
     def __getitem__(self, service: str) -> Scripted:

@@ -100,6 +100,16 @@ def test_a_topic_that_is_given_is_not_looked_up() -> None:
     assert session["sns"].requests[0]["TopicArn"] == TOPIC
 
 
+def test_what_no_xml_can_hold_is_escaped() -> None:
+    session = Session(sns=[{}])
+    found = Gateway.of_stack("x", session=session, notify_topic_arn=TOPIC)  # type: ignore[arg-type]
+    found.publish(Request(mobile="13800138000", content="火\ufffe\uffff"))
+    message = session["sns"].requests[0]["Message"]
+    assert "火" in message
+    assert not {"\ufffe", "\uffff"} & set(message)
+    assert json.loads(message)["content"] == "火\ufffe\uffff"
+
+
 @pytest.mark.parametrize(
     "answer", [refused(400, "ValidationError"), {"Stacks": [{"StackName": "other"}]}], ids=["none", "another"]
 )
@@ -133,12 +143,18 @@ def test_what_can_be_no_id_is_said() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [ReadTimeoutError(endpoint_url="x"), raised("AwsUnavailable", "no table"), refused(403, "AccessDeniedException")],
-    ids=["timeout", "raised", "denied"],
+    [
+        ReadTimeoutError(endpoint_url="x"),
+        raised("AwsUnavailable", "no table"),
+        refused(403, "AccessDeniedException"),
+        returned({"hello": "world"}),
+        returned(told(rings=[{}])),
+    ],
+    ids=["timeout", "raised", "denied", "no result", "half a result"],
 )
 def test_no_answer_is_an_error_with_the_id(answer: Any) -> None:
     found, _ = gateway(**{"lambda": [answer]})
-    with pytest.raises(GatewayError, match="status did not answer") as caught:
+    with pytest.raises(GatewayError, match=r"status (did not answer|returned what is no result)") as caught:
         found.status("order-9633")
     assert caught.value.message_id == "order-9633"
 

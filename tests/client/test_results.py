@@ -72,13 +72,40 @@ def test_each_is_taken_out_when_the_next_is_asked_for() -> None:
     assert not queue.visible
 
 
-def test_a_block_that_ends_has_done_its_last_one_also_by_break() -> None:
+def test_what_a_block_is_left_at_is_seen_again_unless_it_was_acknowledged() -> None:
     queue = Queue(*bodies("a", "b"))
     with reading(queue) as results:
-        for _ in results:
-            break
+        next(results)
     assert not queue.hidden
+    assert len(queue.visible) == 2
+    with reading(queue) as results:
+        next(results)
+        results.acknowledge()
     assert len(queue.visible) == 1
+
+
+def test_a_loop_that_begins_anew_has_not_done_what_the_one_before_was_left_at() -> None:
+    queue = Queue(*bodies("a", "b"))
+    results = reading(queue)
+    for _ in results:
+        break
+    assert [found.message_id for found in results] == ["a", "b"]
+
+
+def test_what_is_given_back_is_seen_again() -> None:
+    queue = Queue(*bodies("a", "b"))
+    seen = []
+    for found in (results := reading(queue)):
+        seen.append(found.message_id)
+        if len(seen) == 1:
+            results.give_back()
+    assert seen == ["a", "a", "b"]
+
+
+def test_a_queue_is_asked_once_at_the_least() -> None:
+    queue = Queue(*bodies("a"))
+    gateway = Gateway.of_stack("voice-gateway", session=queue)  # type: ignore[arg-type]
+    assert [found.message_id for found in gateway.results("queue", idle_seconds=0)] == ["a"]
 
 
 def test_an_exception_shows_it_again_at_once() -> None:
@@ -115,7 +142,7 @@ def test_what_is_no_result_stays_and_is_said(caplog: pytest.LogCaptureFixture) -
 def test_sqs_waits_and_an_idle_queue_ends_the_loop_where_that_was_asked() -> None:
     queue = Queue()
     assert list(reading(queue)) == []
-    assert set(queue.waited) == {1}
+    assert set(queue.waited) == {0, 1}
     patient = Gateway.of_stack("x", session=queue).results("queue", idle_seconds=100)  # type: ignore[arg-type]
     queue.visible = Queue(*bodies("a")).visible
     assert next(patient).message_id == "a"

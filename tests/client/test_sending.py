@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import time
 from collections.abc import Callable
@@ -13,11 +14,17 @@ import pytest
 from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    IncompleteReadError,
     NoCredentialsError,
+    NoRegionError,
+    ProxyConnectionError,
     ReadTimeoutError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import ProtocolError
 from voice_gateway_client import Gateway, GatewayError, NotSent, OutcomeUnknown, Request
 
 from tests.client.aws import Session, error, raised, refused, result, returned
@@ -84,16 +91,25 @@ def test_boto3_does_not_try_again_by_itself_and_waits_longer_than_send_may_run()
 
 
 NOT_RUNG: dict[str, Callable[[], Any]] = {
-    "nothing kept": lambda: raised("TryLater", NO_TABLE),
     "no connection": lambda: EndpointConnectionError(endpoint_url=URL),
     "connecting timed out": lambda: ConnectTimeoutError(endpoint_url=URL),
     "throttled": lambda: refused(429, "TooManyRequestsException"),
     "throttled with 400": lambda: refused(400, "Throttling"),
+    "its key throttled": lambda: refused(400, "KMSThrottling"),
+    "asleep": lambda: refused(409, "ResourceConflictException"),
+    "no snapshot yet": lambda: refused(408, "SnapStartTimeoutException"),
+    "no credentials for now": lambda: CredentialRetrievalError(provider="sso", error_msg="timeout"),
 }
 MAY_HAVE_RUNG: dict[str, Callable[[], Any]] = {
     "timed out": lambda: ReadTimeoutError(endpoint_url=URL),
     "closed": lambda: ConnectionClosedError(endpoint_url=URL),
     "cut off": cut_off,
+    "stored perhaps": lambda: raised("TryLater", NO_TABLE),
+    "raised nothing": lambda: {**returned(None), "FunctionError": "Unhandled"},
+    "lost behind a proxy": lambda: ProxyConnectionError(proxy_url="http://127.0.0.1:3128"),
+    "answer broken": lambda: ProtocolError("Connection broken"),
+    "answer incomplete": lambda: IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    "answer not AWS's": lambda: ResponseParserError("no XML"),
     "broken": lambda: refused(500, "ServiceException"),
     "function timed out": lambda: raised("Sandbox.Timedout", "Task timed out after 45.00 seconds"),
     "function killed": lambda: raised("Runtime.ExitError", "signal: killed"),
@@ -146,9 +162,27 @@ def test_one_try_that_may_have_rung_is_not_forgotten() -> None:
 
 
 def test_what_could_not_be_stored_is_said_by_its_result() -> None:
-    gateway, _ = sending(NOT_RUNG["nothing kept"])
-    with pytest.raises(NotSent, match="may be sent again as it is: the table does not answer"):
+    """Nobody was rung; but the answer of a write may have been lost, and then the sweep rings."""
+    gateway, _ = sending(MAY_HAVE_RUNG["stored perhaps"])
+    with pytest.raises(OutcomeUnknown, match="TryLater: the table does not answer"):
         gateway.send(SHIPPED, patience_seconds=0)
+
+
+@pytest.mark.parametrize("name", ["throttled", "no connection"])
+def test_who_was_told_that_it_is_in_progress_is_not_told_that_nothing_was_sent(name: str) -> None:
+    gateway, _ = sending(in_progress, NOT_RUNG[name])
+    with pytest.raises(OutcomeUnknown):
+        gateway.send(SHIPPED, patience_seconds=5)
+
+
+def test_what_was_raised_has_the_request_to_send_again_under_the_same_id() -> None:
+    gateway, session = sending(lambda: refused(403, "AccessDeniedException"), accepted)
+    with pytest.raises(NotSent) as caught:
+        gateway.send(SHIPPED)
+    assert caught.value.request == replace(SHIPPED, message_id=caught.value.message_id)
+    gateway.send(caught.value.request)
+    first, second = session["lambda"].payloads
+    assert first == second
 
 
 def test_a_result_in_progress_is_returned_once_patience_ends() -> None:
@@ -163,6 +197,7 @@ HOPELESS: dict[str, Callable[[], Any]] = {
     "no function": lambda: refused(404, "ResourceNotFoundException"),
     "too large": lambda: refused(413, "RequestTooLargeException"),
     "no credentials": NoCredentialsError,
+    "no region": NoRegionError,
     "set up wrongly": lambda: raised("SettingsError", "VENDOR_ORDER names x, and there is no such vendor"),
     "secret": lambda: raised("UnreadableSecret", "its secret is JSON, but no object"),
 }
@@ -171,7 +206,7 @@ HOPELESS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", HOPELESS)
 def test_what_must_be_mended_first_is_not_tried_again(name: str) -> None:
     gateway, session = sending(HOPELESS[name])
-    with pytest.raises(NotSent, match="mend this first"):
+    with pytest.raises(NotSent, match="mend this, then send it again under this id"):
         gateway.send(SHIPPED)
     assert len(session["lambda"].requests) == 1
 
@@ -196,9 +231,29 @@ def test_a_refusal_is_a_result() -> None:
     assert (found.final, found.error.code, found.error.retryable) == (True, "blocklisted", False)
 
 
-@pytest.mark.parametrize("params", [{"a": object()}, {"a": "\ud800"}], ids=["object", "surrogate"])
+@pytest.mark.parametrize(
+    "params", [{"a": object()}, {"a": "\ud800"}, {"a": float("nan")}], ids=["object", "surrogate", "not a number"]
+)
 def test_what_cannot_be_written_is_refused_before_anything_is_sent(params: Any) -> None:
     gateway, session = sending(accepted)
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(ValueError, match="params: cannot be written as JSON") as caught:
         gateway.send(Request(mobile="13800138000", template="t", params=params))
+    assert "13800138000" not in repr(caught.value)
     assert not session["lambda"].requests
+
+
+def test_a_child_process_takes_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway, session = sending(accepted)
+    gateway.send(SHIPPED)
+    gateway.send(SHIPPED)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    gateway.send(SHIPPED)
+    assert session.made == ["lambda", "lambda"]
+
+
+def test_each_further_try_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    gateway, _ = sending(MAY_HAVE_RUNG["timed out"], accepted)
+    with caplog.at_level("WARNING"):
+        message_id = gateway.send(replace(SHIPPED, message_id="order-9633")).message_id
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{message_id} is tried again in 0.")

@@ -1,30 +1,36 @@
-"""What is raised: whether anything was rung, and what may be repeated.
+"""What is raised if there is no result. A refusal by the gateway is not: it is a result, whose ``error`` says why.
 
-A refusal by the gateway is not raised: it is a result, whose ``error`` says why.
+Whatever is raised, the same request may be sent again under ``message_id``: it rings once.
 """
+
+from voice_gateway_client.request import Request
 
 
 class GatewayError(Exception):
     """The gateway was not reached, or did not answer. ``__cause__`` is what boto3 raised, if it did.
 
-    ``message_id``: the message's, also if the caller gave none.
+    ``message_id`` is the message's, also if the caller gave none. ``request`` is what was to be sent, with that id;
+    None if nothing was to be.
     """
 
-    def __init__(self, message_id: str, text: str) -> None:
+    def __init__(self, message_id: str, text: str, request: Request | None = None) -> None:
         super().__init__(text)
         self.message_id = message_id
+        self.request = request
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.message_id, str(self))
+        return type(self), (self.message_id, str(self), self.request)
 
 
 class NotSent(GatewayError):
-    """Nothing was rung, and nothing is kept: the request may be sent again, once what the text names is mended."""
+    """Nothing left for the gateway in this call. What was sent under the id before stands.
+
+    ``send(error.request)`` sends it again, once what the text names is mended.
+    """
 
 
 class OutcomeUnknown(GatewayError):
-    """It was handed over, and no answer came back: it may ring, or have rung.
+    """It may have been handed over, and no answer came back: it may ring, or have rung.
 
-    Ask ``status``, or send the same request again **under this** ``message_id``, for which it rings once at most. Under
-    another it might ring twice.
+    ``send(error.request)`` sends it again under the same id, and rings once. Under another id it might ring twice.
     """

@@ -1,20 +1,22 @@
 """One deployed gateway: send, publish, ask, call off, and read results."""
 
 import json
+import logging
+import os
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from voice_gateway_client.errors import GatewayError, NotSent, OutcomeUnknown
-from voice_gateway_client.invoking import Failed, failed, invoke
+from voice_gateway_client.invoking import ERRORS, Failed, failed, invoke
 from voice_gateway_client.request import Request
 from voice_gateway_client.result import Result
 from voice_gateway_client.results import Results
@@ -26,6 +28,8 @@ PATIENCE_SECONDS = 120.0
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _ALIAS = "live"
 _NO_RETRIES = Config(connect_timeout=5, read_timeout=SEND_SECONDS + 10, retries={"total_max_attempts": 1})
 """boto3 would invoke again by itself after a timeout that is shorter than the function's, and say nothing."""
@@ -35,13 +39,16 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Gateway:
-    """A gateway by its stack's name. Threads may share one. AWS is asked nothing before a method is called."""
+    """A gateway by its stack's name. Threads may share one. AWS is asked nothing before a method is called.
+
+    For a stack in another account take a session with a role there.
+    """
 
     def __init__(self, stack: str, session: boto3.Session, notify_topic_arn: str | None = None) -> None:
         self._stack = stack
         self._session = session
         self._notify_topic_arn = notify_topic_arn
-        self._clients: dict[tuple[str, bool], Any] = {}
+        self._clients: dict[tuple[int, str, bool], Any] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -60,45 +67,45 @@ class Gateway:
     def send(self, request: Request, *, patience_seconds: float = PATIENCE_SECONDS) -> Result:
         """Hands a message over, and returns its result once the vendor has it, or why not.
 
-        Where no id is given, one is made up. What fails is tried again under that one id, so that it rings once. No
-        further try begins after ``patience_seconds``; one takes ``SEND_SECONDS`` and ten more at the most. A result
-        whose ``error.code`` is ``in_progress`` means that an earlier try, or another process, is at it still.
+        Where no id is given, one is made up. What fails is tried again under that one id, so that it rings once; each
+        further try is said by the log. None begins after ``patience_seconds``, and one takes a minute, as a rule, at
+        the most. A result whose ``error.code`` is ``in_progress`` means that an earlier try, or another process, is
+        at it still.
 
         Raises NotSent, OutcomeUnknown; ValueError for a request that cannot be written.
         """
         asked = _with_id(request)
+        payload = asked.to_json()
 
         def once() -> Result:
-            found = invoke(self._client("lambda", retries=False), self._function("send"), asked)
+            found = invoke(self._client("lambda", retries=False), self._function("send"), payload)
             try:
                 return Result.from_dict(found)
             except ValueError as error:
                 raise Failed(f"what it returned {error}", done=True, again=False) from error
 
-        return _patiently(asked["message_id"], once, patience_seconds, enough=lambda result: not _in_progress(result))
+        return _patiently(asked, once, patience_seconds, enough=lambda result: not _in_progress(result))
 
     def publish(self, request: Request, *, patience_seconds: float = PATIENCE_SECONDS) -> str:
         """Publishes a message to the notify topic, and returns its id. Its results come to the results topic.
 
-        It is tried again as ``send`` does, and raises as it does; GatewayError too, if the topic cannot be found.
+        It is tried again as ``send`` does, and raises as it does.
         """
         asked = _with_id(request)
-        message_id: str = asked["message_id"]
-        topic = self._topic(message_id)
+        message = asked.to_json()
         lane = {"DataType": "String", "StringValue": request.priority or "urgent"}
 
         def once() -> str:
+            topic = self._topic()
             try:
                 self._client("sns", retries=False).publish(
-                    TopicArn=topic,
-                    Message=json.dumps(asked, ensure_ascii=False),
-                    MessageAttributes={"priority": lane},
+                    TopicArn=topic, Message=message, MessageAttributes={"priority": lane}
                 )
-            except (BotoCoreError, ClientError) as error:
+            except ERRORS as error:
                 raise failed(error) from error
-            return message_id
+            return str(asked.message_id)
 
-        return _patiently(message_id, once, patience_seconds)
+        return _patiently(asked, once, patience_seconds)
 
     def status(self, message_id: str) -> Result | None:
         """What became of a message; None if nothing is stored under the id (yet, or any more).
@@ -120,65 +127,82 @@ class Gateway:
 
         It never ends, unless ``idle_seconds`` is given: then it does after so long without a result.
         """
-        return Results(self._client("sqs"), queue_url, idle_seconds)
+        with self._lock:
+            sqs = self._session.client("sqs", config=_STANDARD)
+        return Results(sqs, queue_url, idle_seconds)
 
     def _asked(self, function: str, message_id: str) -> Result | None:
         """Asking twice, or cancelling twice, does no harm: boto3's own retries do."""
         try:
-            found = invoke(self._client("lambda"), self._function(function), {"message_id": message_id})
+            payload = json.dumps({"message_id": message_id})
+            found = invoke(self._client("lambda"), self._function(function), payload)
+            if isinstance(found, dict) and found.get("status") is not None:
+                return Result.from_dict(found)
+            error = found["error"]
+            code, text = error["code"], error["message"]
         except Failed as why:
             raise GatewayError(message_id, f"{function} did not answer: {why}") from (why.__cause__ or why)
-        if found.get("status") is not None:
-            return Result.from_dict(found)
-        if found["error"]["code"] == "not_found":
+        except (KeyError, TypeError, ValueError) as why:
+            raise GatewayError(message_id, f"{function} returned what is no result") from why
+        if code == "not_found":
             return None
-        raise ValueError(found["error"]["message"])
+        raise ValueError(text)
 
     def _function(self, name: str) -> str:
         return f"{self._stack}-{name}:{_ALIAS}"
 
-    def _topic(self, message_id: str) -> str:
+    def _topic(self) -> str:
+        """Raises Failed."""
         if self._notify_topic_arn is None:
             try:
                 (stack,) = self._client("cloudformation").describe_stacks(StackName=self._stack)["Stacks"]
-            except (BotoCoreError, ClientError) as error:
-                raise NotSent(
-                    message_id, f"{message_id} was not sent: {self._stack} cannot be looked up: {error}"
-                ) from error
+            except ERRORS as error:
+                why = failed(error)
+                text = f"the stack {self._stack} cannot be looked up: {why}"
+                raise Failed(text, done=False, again=why.again) from error
             outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
             if "NotifyTopicArn" not in outputs:
-                raise NotSent(message_id, f"{message_id} was not sent: {self._stack} is no stack of a gateway")
+                raise Failed(f"{self._stack} is no stack of a gateway", done=False, again=False)
             self._notify_topic_arn = outputs["NotifyTopicArn"]
         return self._notify_topic_arn
 
     def _client(self, service: str, *, retries: bool = True) -> Any:
+        """A client, whose connections no other process has: after a fork two would read each other's answers.
+
+        Raises Failed.
+        """
+        key = (os.getpid(), service, retries)
         with self._lock:  # a session may not make two at once
-            key = (service, retries)
             if key not in self._clients:
                 config = _STANDARD if retries else _NO_RETRIES
-                self._clients[key] = self._session.client(service, config=config)  # type: ignore[call-overload]
+                try:
+                    self._clients[key] = self._session.client(service, config=config)  # type: ignore[call-overload]
+                except ERRORS as error:
+                    raise failed(error) from error
             return self._clients[key]
 
 
-def _with_id(request: Request) -> dict[str, Any]:
-    asked = request.as_dict()
-    return asked if "message_id" in asked else {"message_id": str(uuid.uuid4()), **asked}
+def _with_id(request: Request) -> Request:
+    return request if request.message_id is not None else replace(request, message_id=str(uuid.uuid4()))
 
 
 def _in_progress(result: Result) -> bool:
     return result.error is not None and result.error.code == "in_progress"
 
 
-def _told(message_id: str, why: Failed, *, handed_over: bool) -> GatewayError:
+def _told(asked: Request, why: Failed, *, handed_over: bool) -> GatewayError:
+    message_id = str(asked.message_id)
     if handed_over:
         text = f"{message_id} may ring, or have rung: ask status, or send it again under this id. No answer came: {why}"
-        return OutcomeUnknown(message_id, text)
-    again = "it may be sent again as it is" if why.again else "mend this first, then send it again"
-    return NotSent(message_id, f"{message_id} was not sent, and {again}: {why}")
+        return OutcomeUnknown(message_id, text, asked)
+    again = (
+        "it may be sent again as it is, under this id" if why.again else "mend this, then send it again under this id"
+    )
+    return NotSent(message_id, f"{message_id} was not sent; {again}: {why}", asked)
 
 
 def _patiently(
-    message_id: str, once: Callable[[], T], seconds: float, enough: Callable[[T], bool] = lambda _: True
+    asked: Request, once: Callable[[], T], seconds: float, enough: Callable[[T], bool] = lambda _: True
 ) -> T:
     """What ``once`` returns, tried again while that is worth it and begins in time. Raises NotSent, OutcomeUnknown."""
     end = time.monotonic() + seconds
@@ -190,9 +214,11 @@ def _patiently(
         except Failed as why:
             handed_over = handed_over or why.done
             if not why.again or time.monotonic() + pause > end:
-                raise _told(message_id, why, handed_over=handed_over) from (why.__cause__ or why)
+                raise _told(asked, why, handed_over=handed_over) from (why.__cause__ or why)
+            _log.warning("%s is tried again in %.1f s, under the same id: %s", asked.message_id, pause, why)
         else:
             if enough(found) or time.monotonic() + pause > end:
                 return found
+            handed_over = True
         time.sleep(pause)
     raise AssertionError("the pauses have no end")

@@ -4,10 +4,13 @@ Nothing is checked here that the gateway checks: it names every fault in one rep
 differently one day. Only what cannot be written as JSON is refused.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
+
+_ESCAPED = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,16 @@ class Request:
     dry_run: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The request as the gateway reads it, without what is None.
-
-        Raises ValueError for a moment without a time zone.
-        """
+        """The request as the gateway reads it, without what is None. Raises ValueError as ``to_json`` does."""
         return {name: _plain(name, value) for name, value in _given(self)}
+
+    def to_json(self) -> str:
+        """The same as JSON. Raises ValueError, which names the field, for what JSON or UTF-8 cannot write."""
+        return (
+            "{"
+            + ", ".join(f"{_written(name, name)}: {_written(name, each)}" for name, each in self.as_dict().items())
+            + "}"
+        )
 
 
 def _given(holder: Request | Redial) -> list[tuple[str, Any]]:
@@ -75,4 +83,15 @@ def _plain(name: str, value: Any) -> Any:
         return {part: _plain(part, each) for part, each in _given(value)}
     if isinstance(value, Mapping):
         return dict(value)
-    return value if isinstance(value, str | int) else list(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _written(name: str, value: Any) -> str:
+    """A value as JSON. What no XML can hold is escaped, for SNS's requests are checked like XML."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # Not the error itself: its repr may show the text, and the number in it.
+        raise ValueError(f"{name}: cannot be written as JSON ({type(error).__name__})") from None
+    return text.translate(_ESCAPED)

@@ -104,9 +104,16 @@ class Result:
 
         In a Lambda function on a queue: ``Result.from_json(record["body"])``. Raises ValueError if it is none.
         """
-        found = json.loads(text)
-        if isinstance(found, dict) and found.get("Type") == "Notification" and isinstance(found.get("Message"), str):
-            found = json.loads(found["Message"])
+        try:
+            found = json.loads(text)
+            if (
+                isinstance(found, dict)
+                and found.get("Type") == "Notification"
+                and isinstance(found.get("Message"), str)
+            ):
+                found = json.loads(found["Message"])
+        except RecursionError:
+            raise ValueError("is no result of a gateway: it is nested too deeply") from None
         return cls.from_dict(found)
 
     @classmethod

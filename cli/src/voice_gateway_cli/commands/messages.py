@@ -116,7 +116,7 @@ def _show(out: Output, result: dict[str, Any]) -> int:
         ("call", result["call_id"]),
         ("because", result["reason"]),
         ("error", error and f"{error['code']}: {error['message']}"),
-        ("receipt", receipt and f"{receipt['code']} {receipt['message']}, reported {receipt['reported_at']}"),
+        ("receipt", receipt and _receipt(receipt)),
         ("until", result["deferred_until"]),
         ("next", next_ring and f"ring {next_ring['ring']}, of *{next_ring['callee']}, {next_ring['at']}"),
         ("template", result["template"]),
@@ -141,6 +141,11 @@ def _show(out: Output, result: dict[str, Any]) -> int:
         ]
         out.table(columns, rows)
     return int(bad)
+
+
+def _receipt(receipt: dict[str, Any]) -> str:
+    when = f", reported {receipt['reported_at']}" if receipt["reported_at"] else ""  # jumdata's bring no time
+    return f"{receipt['code']} {receipt['message']}{when}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def target(name: str | None = None, region: str | None = None, profile: str | No
         profile_name=profile or (None if os.environ.get("AWS_PROFILE") else saved.get("profile")),
     )
     options = {"config": _PATIENT}
-    return Stack(name, f"AWS, {session.region_name or 'no region'}", session, options)
+    elsewhere = os.environ.get("AWS_ENDPOINT_URL")  # as in a shell whose AWS is the local stack
+    where = f"AWS at {elsewhere}" if elsewhere else "AWS"
+    return Stack(name, f"{where}, {session.region_name or 'no region'}", session, options)
 
 
 def local_stack(description: Path) -> Stack:

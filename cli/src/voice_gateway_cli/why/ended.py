@@ -55,7 +55,7 @@ CAUSES = (
     Cause(
         "cancelled",
         status("cancelled"),
-        "Its caller called it off. Until then there was {rings}.",
+        "Its caller called it off, after {rings}.",
         "Nothing; if it was a mistake, send it again under a new id.",
         "ended",
     ),
