@@ -34,7 +34,7 @@ def build(folder: Path, source: Path = ROOT) -> Path:
     """Builds functions and layers of a checkout for this machine into the folder; returns the built template."""
     with locked("build"):
         output, cache = (LOCAL / "build", LOCAL / "cache") if source == ROOT else (source / ".build", source / ".cache")
-        stamp, wanted = output.with_name(f"{output.name}.stamp"), _made_of(source)
+        stamp, wanted = output.with_name(f"{output.name}.stamp"), made_of(source)
         if not (stamp.exists() and output.exists() and stamp.read_text() == wanted):
             stamp.unlink(missing_ok=True)
             _sam(
@@ -54,7 +54,7 @@ def build(folder: Path, source: Path = ROOT) -> Path:
     return carry_along(folder / "template.yaml", source)
 
 
-def _made_of(source: Path) -> str:
+def made_of(source: Path) -> str:
     """A digest of all that a build is made of, and is made by: where it is the same, so is what was built."""
     made = hashlib.sha256(sys.version.encode())
     for name in ("functions", "layers", "samconfig.toml", "template.yaml", "uv.lock"):
