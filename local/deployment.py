@@ -1,9 +1,11 @@
 """Builds template.yaml and deploys it onto the local AWS server, with sam, as anybody would onto AWS."""
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,20 +34,34 @@ def build(folder: Path, source: Path = ROOT) -> Path:
     """Builds functions and layers of a checkout for this machine into the folder; returns the built template."""
     with locked("build"):
         output, cache = (LOCAL / "build", LOCAL / "cache") if source == ROOT else (source / ".build", source / ".cache")
-        _sam(
-            "build",
-            "--build-dir",
-            str(output),
-            "--cache-dir",
-            str(cache),
-            cwd=source,
-            # A developer's machine may be a Mac: its functions want its own wheels.
-            LAYER_PLATFORM="host",
-        )
+        stamp, wanted = output.with_name(f"{output.name}.stamp"), made_of(source)
+        if not (stamp.exists() and output.exists() and stamp.read_text() == wanted):
+            stamp.unlink(missing_ok=True)
+            _sam(
+                "build",
+                "--build-dir",
+                str(output),
+                "--cache-dir",
+                str(cache),
+                cwd=source,
+                # A developer's machine may be a Mac: its functions want its own wheels.
+                LAYER_PLATFORM="host",
+            )
+            stamp.write_text(wanted)
         # A copy, for the next build may begin while this one is being deployed, or altered by a test.
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(output, folder)
     return carry_along(folder / "template.yaml", source)
+
+
+def made_of(source: Path) -> str:
+    """A digest of all that a build is made of, and is made by: where it is the same, so is what was built."""
+    made = hashlib.sha256(sys.version.encode())
+    for name in ("functions", "layers", "samconfig.toml", "template.yaml", "uv.lock"):
+        for path in sorted([source / name, *(source / name).rglob("*")]):
+            if path.is_file() and path.suffix != ".pyc":
+                made.update(f"{path.relative_to(source)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return made.hexdigest()
 
 
 def carry_along(template: Path, source: Path = ROOT) -> Path:

@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.e2e.use import CONTENT, SHIPPED, asked, calls, final, free_number, new_id, number, push, send, status, until
+from tests.e2e.use import (
+    CONTENT,
+    SHIPPED,
+    asked,
+    calls,
+    final,
+    free_number,
+    make_earlier,
+    new_id,
+    number,
+    push,
+    send,
+    status,
+    until,
+)
 from tests.functions.test_callbacks import DXTONG_REASONS
 from tests.functions.test_send import DXTONG_REFUSALS, JUMDATA_REFUSALS, TRANSIENT
 
@@ -182,6 +196,7 @@ def test_an_unknown_message_is_redialled_once_where_its_caller_asks_for_it(gatew
     request = {"message_id": message_id, "mobile": mobile, "on_unknown": "redial_once", **SHIPPED}
     before = [len(calls(gateway, vendor, mobile)) for vendor in ("dxtong", "jumdata")]
     assert gateway.invoke("send", request)["status"] == "unknown"
+    make_earlier(gateway, message_id, "updated_at")
 
     def redialled() -> bool:
         gateway.invoke("sweep", {})
@@ -266,6 +281,7 @@ def test_what_nobody_could_take_is_tried_again_by_the_gateway_and_is_no_dead_let
         Payload=json.dumps({"message_id": message_id, "mobile": mobile, "vendor": "dxtong", **SHIPPED}),
     )
     waits = until(lambda: status(gateway, message_id)["deferred_until"], what="the first try")
+    make_earlier(gateway, message_id, "deferred_until")
 
     def tried_again() -> bool:
         gateway.invoke("sweep", {})

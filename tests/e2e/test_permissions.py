@@ -17,6 +17,7 @@ from tests.e2e.use import (
     client,
     expecting_nothing,
     free_number,
+    make_earlier,
     new_id,
     number,
     push,
@@ -236,17 +237,6 @@ def hands_over(stack: Stack) -> None:
     sweeps(stack)
     until(lambda: status(stack, redialled)["redials"] == 1, what="the redial")
     until(lambda: status(stack, kept)["status"] == "delivered", what="the message")
-
-
-def make_earlier(stack: Stack, message_id: str, attribute: str) -> None:
-    """What the sweep goes by, eight seconds earlier: for then it acts at once."""
-    stack.aws.dynamodb.update_item(
-        TableName=stack.description["calls_table"],
-        Key={"pk": {"S": f"MSG#{message_id}"}},
-        UpdateExpression=f"SET {attribute} = {attribute} - :seconds, work_at = work_at - :seconds",
-        ConditionExpression=f"attribute_exists({attribute}) AND attribute_exists(work_at)",
-        ExpressionAttributeValues={":seconds": {"N": "8"}},
-    )
 
 
 def publishes_late(stack: Stack) -> None:

@@ -1,17 +1,32 @@
-"""Retries, redials, escalation, schedule and cancel on the deployed stack, in real time."""
+"""Retries, redials, escalation, schedule and cancel on the deployed stack, in real time; and what its triggers deliver.
+
+All of it waits for a minute to pass, so that it is here together.
+"""
 
 import datetime
+import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from local.stack import Stack
-from tests.e2e.use import SHIPPED, calls, final, new_id, number, send, status, until
+from tests.e2e.catcher import ONLY_HERE, Catcher, unlike
+from tests.e2e.use import SHIPPED, calls, final, free_number, new_id, number, push, records, send, status, until
+from tests.gateway import ROOT
 
 DXTONG: dict[str, Any] = {"vendor": "dxtong", **SHIPPED}
 SECOND = number(7)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def catcher(gateway: Stack) -> Catcher:
+    """A function of the tests' own on the gateway's triggers; there from the start, for schedules take their minute."""
+    catcher = Catcher(gateway)
+    catcher.watch()
+    return catcher
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +131,42 @@ def test_a_redial_after_a_minute(gateway: Stack, begun: dict[str, Any]) -> None:
     assert at(known["rings"][1]["at"]) - at(known["rings"][0]["at"]) >= 60
     assert rung(gateway, number(53)) == 2
     assert known["next"] is None
+
+
+# The events under events/ are what the triggers really deliver.
+
+
+def test_the_events_are_what_the_triggers_deliver(gateway: Stack, catcher: "Catcher") -> None:
+    gateway.aws.sns.publish(
+        TopicArn=gateway.description["notify_topic_arn"],
+        Message=json.dumps({"message_id": new_id(), "mobile": free_number(), **SHIPPED}),
+    )
+    for method, body in (("POST", b"code=2"), ("GET", None)):
+        push(catcher.api(method) + "?callStatus=0", body)
+    wanted: dict[str, Callable[[Any], bool]] = {
+        "send_sns": lambda event: "Sns" in event.get("Records", [{}])[0],
+        "send_sqs": lambda event: event.get("Records", [{}])[0].get("eventSource") == "aws:sqs",
+        "publish": lambda event: event.get("Records", [{}])[0].get("eventName") == "MODIFY",
+        "callback_dxtong": lambda event: event.get("httpMethod") == "POST",
+        "callback_jumdata_post": lambda event: event.get("httpMethod") == "POST",
+        "callback_jumdata_get": lambda event: event.get("httpMethod") == "GET",
+        "sweep": lambda event: event.get("detail-type") == "Scheduled Event",
+        "balance_check": lambda event: event.get("detail-type") == "Scheduled Event",
+    }
+    for name, looks in wanted.items():
+        delivered = until(partial(catcher.caught, looks), within=120, what=f"the event of {name}")
+        sample = json.loads((ROOT / "events" / f"{name}.json").read_text())
+        differences = [each for each in unlike(delivered, sample, name) if each not in ONLY_HERE]
+        assert not differences
+
+
+def test_the_schedules_run_by_themselves(gateway: Stack) -> None:
+    """One line an invocation: those that no test asked for were asked for by the rules."""
+
+    def ran(function: str) -> bool:
+        return any("DurationMs" in record for record in records(gateway, function))
+
+    for function in ("sweep", "balance_check"):
+        rule = gateway.aws.cloudformation.describe_stack_resources(StackName=gateway.description["stack_name"])
+        assert any(r["ResourceType"] == "AWS::Events::Rule" for r in rule["StackResources"])
+        until(partial(ran, function), within=120, what=f"a run of {function}")

@@ -116,6 +116,17 @@ def final(stack: Stack, message_id: str) -> Any:
     return until(ended, what=f"the end of {message_id}")
 
 
+def make_earlier(stack: Stack, message_id: str, attribute: str) -> None:
+    """What the sweep goes by, eight seconds earlier: for then it acts at once."""
+    stack.aws.dynamodb.update_item(
+        TableName=stack.description["calls_table"],
+        Key={"pk": {"S": f"MSG#{message_id}"}},
+        UpdateExpression=f"SET {attribute} = {attribute} - :seconds, work_at = work_at - :seconds",
+        ConditionExpression=f"attribute_exists({attribute}) AND attribute_exists(work_at)",
+        ExpressionAttributeValues={":seconds": {"N": "8"}},
+    )
+
+
 def calls(stack: Stack, vendor: str, mobile: str) -> list[Any]:
     """The calls to a number that a vendor was asked for."""
     return [r for r in stack.simulator(vendor)["requests"] if r["mobile"] == mobile and "/result" not in r["path"]]

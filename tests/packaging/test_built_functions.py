@@ -9,6 +9,7 @@ from types import CodeType
 
 import pytest
 
+from local import deployment
 from local.places import ROOT
 from tests import found
 
@@ -143,3 +144,19 @@ def test_nothing_of_the_building_machine_is_in_the_layers(built: Path) -> None:
 def test_the_gateway_layer_holds_the_package_and_nothing_that_lay_beside_it(built: Path) -> None:
     kinds = {each.suffix for each in (built / "GatewayLayer").rglob("*") if each.is_file() and each.name != "py.typed"}
     assert kinds == {".py", ".pyc"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["functions/send/app.py", "layers/gateway/src/new.py", "layers/gateway/Makefile", "template.yaml", "uv.lock"],
+)
+def test_the_local_stack_is_built_anew_where_anything_of_it_has_changed(tmp_path: Path, path: str) -> None:
+    for name in ("functions/send/app.py", "layers/gateway/Makefile", "samconfig.toml", "template.yaml", "uv.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("as it was")
+    before = deployment.made_of(tmp_path)
+    (tmp_path / "layers" / "old.pyc").write_text("what Python leaves behind")
+    assert deployment.made_of(tmp_path) == before
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("as it is")
+    assert deployment.made_of(tmp_path) != before
