@@ -1,8 +1,8 @@
 """Runs the local AWS server, with what it lacks: `python -P served.py FILE`, on the server's own environment.
 
-- **IAM's decisions** on the roles' requests are written to the file, one JSON line each, once: which role, which action
-  on which resource, and whether it was allowed. What the server does by itself (reading a stream, delivering to a
-  destination) asks no IAM, so it is not there.
+- **IAM's decisions** on the roles' requests are written to the file, one JSON line each, what is allowed once: which
+  role, which action on which resource, and whether it was allowed. What the server does by itself (reading a stream,
+  delivering to a destination) asks no IAM, so it is not there.
 - **Requests for ten at once** are allowed by the action for one, as on AWS, which knows no other.
 - **A trigger's filter** takes a path whose beginning is not there for one that does not exist, as AWS's does
   (github.com/aws/event-ruler matches whole paths).
@@ -46,7 +46,7 @@ def _enforce(
     if getattr(principal, "type", None) == "AssumedRole":
         role = principal.arn.split("/")[1]
         line = json.dumps({"role": role, "action": iam_action, "resource": resource_arn, "allowed": denied is None})
-        if line not in _written:
+        if denied is not None or line not in _written:
             _written.add(line)
             with _file.open("a") as file:
                 file.write(line + "\n")

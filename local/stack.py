@@ -283,7 +283,7 @@ class Stack:
         ]
 
     def requests(self, function: str) -> list[Requested]:
-        """What the function asked AWS for since the stack was started, each request once for each answer."""
+        """What the function has asked AWS for, from the start: what was allowed once, what was refused each time."""
         role, _ = self._policy(function)
         file = self._run / server.DECISIONS
         decisions = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
