@@ -121,7 +121,7 @@ class Stack:
         if unknown := sorted(set(self._parameters) - deployment.parameters()):
             raise StackError(f"{', '.join(unknown)}: template.yaml has no such parameter")
         if stop(self.folder):
-            self._say("stopped the stack that was running")
+            self._say("stopped the stack that was running; what it held is gone")
         self._run.mkdir(parents=True)
         try:
             self._start()
