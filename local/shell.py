@@ -12,16 +12,17 @@ from local.stack import SHELL_FILE, Stack
 def write(stack: Stack) -> Path:
     """Writes `env.sh` beside the stack's `stack.json`, with a queue on the results topic to read from."""
     queue = stack.queue_on(stack.description["results_topic_arn"], "results")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables(stack).items()]
+    lines += [f"export RESULTS_QUEUE_URL={shlex.quote(queue)}", "unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    # Programs differ in which one they read.
+    lines += [f'export {name}="127.0.0.1,localhost${{{name}:+,${name}}}"' for name in ("NO_PROXY", "no_proxy")]
     path = stack.folder / SHELL_FILE
-    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables(stack, queue).items()))
-    with path.open("a") as file:
-        file.write("unset AWS_PROFILE AWS_SESSION_TOKEN\n")
-        for name in ("NO_PROXY", "no_proxy"):  # programs differ in which one they read
-            file.write(f'export {name}="127.0.0.1,localhost${{{name}:+,${name}}}"\n')
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def variables(stack: Stack, queue: str) -> dict[str, str]:
+def variables(stack: Stack) -> dict[str, str]:
+    """By these the stack is a program's AWS."""
     described = stack.description
     return {
         "AWS_ENDPOINT_URL": described["endpoint_url"],
@@ -29,5 +30,4 @@ def variables(stack: Stack, queue: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": described["aws_secret_access_key"],
         "AWS_REGION": described["region"],
         "AWS_DEFAULT_REGION": described["region"],
-        "RESULTS_QUEUE_URL": queue,
     }

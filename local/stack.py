@@ -242,6 +242,10 @@ class Stack:
     def configure_simulator(self, vendor: str, **changes: Any) -> Any:
         return _http("PUT", f"{self.description['simulators'][vendor]}/_simulator", changes)
 
+    def forget_calls(self, vendor: str) -> None:
+        """A simulator's requests, and what it counted and locked for them."""
+        _http("DELETE", f"{self.description['simulators'][vendor]}/_simulator/requests")
+
     def queue_on(self, topic_arn: str, name: str) -> str:
         """The URL of a new queue that receives, unwrapped, what is published on a topic."""
         url = self.aws.sqs.create_queue(QueueName=name)["QueueUrl"]

@@ -34,13 +34,20 @@ GROUPS: dict[str, dict[str, Path]] = {}
 OUTSIDE: dict[Path, str] = {}
 """Where the files outside docs/ that it lists are in the site."""
 
+
+def beside(path: Path) -> list[Path]:
+    """The pages for which a folder's README stands: in docs/ those in its folder, elsewhere the READMEs one below."""
+    if path.name != "README.md" or path.parent == ROOT:
+        return []
+    return sorted(path.parent.glob("*.md" if path.is_relative_to(DOCS) else "*/README.md"))
+
+
 for _group in re.split(r"^## ", (DOCS / "README.md").read_text(), flags=re.MULTILINE)[1:]:
     _entries = {each["title"]: (DOCS / each["target"]).resolve() for each in ENTRY.finditer(_group)}
     GROUPS[_group.partition("\n")[0].strip()] = _entries
     for _path in _entries.values():
         if not _path.is_relative_to(DOCS):
-            _inner = _path.parent.glob("*/README.md") if _path.name == "README.md" and _path.parent != ROOT else ()
-            for _each in (_path, *sorted(_inner)):
+            for _each in (_path, *beside(_path)):
                 # Not README: mkdocs would take it for the front page of its group.
                 _name = _each.relative_to(ROOT).as_posix().removesuffix(".md").removesuffix("/README")
                 OUTSIDE[_each] = f"repository/{'project' if _name == 'README' else _name.lower()}.md"
@@ -54,9 +61,7 @@ def place(path: Path) -> str | None:
 def entry(title: str, path: Path) -> dict[str, Any]:
     """A folder's README stands for the pages beside it, or in the folders beside it, that the contents do not list."""
     listed = {each for entries in GROUPS.values() for each in entries.values()}
-    stands = path.name == "README.md" and path.parent != ROOT
-    beside = path.parent.glob("*.md" if path.is_relative_to(DOCS) else "*/README.md") if stands else ()
-    unlisted = [place(each) for each in sorted(beside) if each not in listed and place(each)]
+    unlisted = [place(each) for each in beside(path) if each not in listed]
     return {title: [place(path), *unlisted] if unlisted else place(path)}
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-REQUEST_ID = "5a1c"
-
 
 def result(**fields: Any) -> dict[str, Any]:
     """A result with every field, as the gateway returns it."""

@@ -1,7 +1,6 @@
 """The examples, deployed and run as a reader would: each rings a phone through the deployed gateway."""
 
 import calendar
-import datetime
 import json
 import os
 import re
@@ -15,22 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
-from local import processes, server
+from local import processes, server, shell
 from local.places import ROOT, environment
 from local.simulators.dxtong import PAGE_TEMPLATES, SANDBOX_TEMPLATE
 from local.stack import Stack
-from tests.e2e.use import calls, client, final, new_id, number, records, until
+from tests.e2e.use import SHIPPED, calls, client, final, in_seconds, new_id, number, records, send, status, until
 
 EXAMPLES = ROOT / "examples"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
-FORM = {"template": "order_shipped", "params": {"order": 9633, "carrier": "顺丰快递"}}
 
 
 def deploy(stack: Stack, example: str, text: str | None = None, **parameters: str) -> dict[str, str]:
     """Deploys an example's template, and returns its outputs."""
     template = text or (EXAMPLES / example / "template.yaml").read_text(encoding="utf-8")
-    cloudformation, name = client(stack, "cloudformation"), f"e2e-{example.replace('_', '-')}"
-    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    cloudformation, name = stack.aws.cloudformation, f"e2e-{example.replace('_', '-')}"
+    given: Any = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     cloudformation.create_stack(
         StackName=name, TemplateBody=template, Parameters=given, Capabilities=["CAPABILITY_IAM"]
     )
@@ -49,21 +47,14 @@ def register(stack: Stack, texts: Mapping[str, Any]) -> None:
     for name, template in texts.items():
         parameter = f"/{stack.description['stack_name']}/templates/{name}"
         value = json.dumps(template, ensure_ascii=False)
-        client(stack, "ssm").put_parameter(Name=parameter, Type="String", Value=value)
+        stack.aws.ssm.put_parameter(Name=parameter, Type="String", Value=value)
     registered = [re.sub(r"\{\w+\}", "【變量】", template["text"]) for template in texts.values()]
     stack.configure_simulator("dxtong", templates=[*PAGE_TEMPLATES, SANDBOX_TEMPLATE, *registered])
 
 
 def aws(stack: Stack) -> dict[str, str]:
     """The environment of a program whose AWS is the local stack."""
-    described = stack.description
-    return environment(
-        AWS_ENDPOINT_URL=described["endpoint_url"],
-        AWS_REGION=described["region"],
-        AWS_ACCESS_KEY_ID=described["aws_access_key_id"],
-        AWS_SECRET_ACCESS_KEY=described["aws_secret_access_key"],
-        NO_PROXY="127.0.0.1",
-    )
+    return environment(**shell.variables(stack), NO_PROXY="127.0.0.1")
 
 
 def needs(program: str) -> str:
@@ -78,7 +69,7 @@ def test_the_queue_of_results_gets_what_its_filter_lets_through(gateway: Stack) 
     made = deploy(gateway, "results_queue", ResultsTopicArn=topic, Statuses="failed,rejected")
     ids = [new_id(), new_id()]
     for message_id, ending in zip(ids, (0, 36), strict=True):  # delivered, and never answered
-        gateway.invoke("send", {"message_id": message_id, "mobile": number(ending), **FORM})
+        send(gateway, message_id=message_id, mobile=number(ending), **SHIPPED)
     assert [final(gateway, each)["status"] for each in ids] == ["delivered", "failed"]
     told: list[Any] = []
 
@@ -88,10 +79,6 @@ def test_the_queue_of_results_gets_what_its_filter_lets_through(gateway: Stack) 
 
     until(failed)
     assert {each["status"] for each in told} <= {"failed", "rejected"}
-
-
-def in_seconds(seconds: float) -> str:
-    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
 
 
 ENDS: dict[str, tuple[Callable[[], dict[str, Any]], str | None]] = {
@@ -116,7 +103,7 @@ def test_the_state_machine_rings_waits_and_ends_by_what_became_of_it(gateway: St
     started = {}
     for case, (asked, _) in ENDS.items():
         name = new_id("machine")
-        given = json.dumps({**asked(), **FORM, "vendor": "dxtong"})
+        given = json.dumps({**asked(), **SHIPPED, "vendor": "dxtong"})
         arn = made[hasty if case == "no receipt" else quick]["MachineArn"]
         execution = machines.start_execution(stateMachineArn=arn, name=name, input=given)
         started[case] = (name, execution["executionArn"])
@@ -152,7 +139,7 @@ def test_an_alarm_rings_through_eventbridge_once_for_each_event(gateway: Stack) 
     ]
     ids = [each["EventId"] for each in events.put_events(Entries=entries)["Entries"]]
     assert final(gateway, ids[0])["status"] == "delivered"
-    assert [gateway.invoke("status", {"message_id": each})["status"] for each in ids[1:]] == [None, None]
+    assert [status(gateway, each)["status"] for each in ids[1:]] == [None, None]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from voice_gateway_cli.why.story import tell
 
 from local.stack import Stack
 from tests.e2e.command import data, run
-from tests.e2e.use import SHIPPED, new_id, number, push, send, status, until
+from tests.e2e.use import SHIPPED, in_seconds, new_id, number, push, send, status, until
 
 Made = Callable[[Stack, str], None]
 """Makes a message of that id stand as its cause says."""
@@ -38,10 +38,6 @@ VENDORS_REFUSALS = {
 """The simulators' magic numbers: docs/simulators.md."""
 DXTONG: dict[str, Any] = {"vendor": "dxtong", **SHIPPED}
 JUMDATA: dict[str, Any] = {"vendor": "jumdata", **SHIPPED}
-
-
-def in_seconds(seconds: float) -> str:
-    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
 
 
 def not_now() -> str:

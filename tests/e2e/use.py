@@ -1,5 +1,6 @@
 """How the end-to-end tests use a running stack: send, wait for what comes of it, look at what a vendor got."""
 
+import datetime
 import itertools
 import json
 import time
@@ -63,6 +64,10 @@ def number(ending: int) -> str:
 def free_number() -> str:
     """A number whose calls succeed at both vendors, in turn: jumdata takes three calls a day to one."""
     return number(next(_numbers) % 10)
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).isoformat()
 
 
 def send(stack: Stack, **request: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 from tests.schemas.held import NOW, takes
 
-_OFFSET = re.compile(r"([+-][0-9]{2}:)([0-9]{2})$")
 _MOMENTS = ("not_before", "expires_at")
 _DIGITS = re.compile("[^0-9０-９]")
 LATEST_START = 30 * 86400

@@ -13,7 +13,8 @@ from tests.template.translation import ROOT
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
 HEADINGS = ["What you see", "What it means", "What to do"]
-DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/*/*.md")]
+DOCS += [ROOT / part / "README.md" for part in ("client", "examples", "schemas")]
 
 
 def page(alarm: str) -> str:

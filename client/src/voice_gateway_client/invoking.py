@@ -27,8 +27,12 @@ ERRORS = (BotoCoreError, ClientError, HTTPError, ResponseParserError)
 """What a request raises. The last two boto3 lets through, where an answer breaks off or is not AWS's."""
 
 _NOT_LEFT_FOR_NOW = (ConnectTimeoutError, EndpointConnectionError, CredentialRetrievalError, MetadataRetrievalError)
-_NOT_LEFT = (
-    *(NoCredentialsError, NoRegionError, ParamValidationError, PartialCredentialsError, UnauthorizedSSOTokenError),
+_NOT_LEFT_UNTIL_MENDED = (
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    UnauthorizedSSOTokenError,
 )
 _REFUSED_FOR_NOW = {408, 409, 429}
 """Statuses of Lambda: SnapStart or the function is not ready yet, or too many invokes at once."""
@@ -66,7 +70,7 @@ def failed(error: Exception) -> Failed:
         busy = status in _REFUSED_FOR_NOW or "Throttl" in code or code == "RequestLimitExceeded"
         broken = status >= 500 and not busy
         return Failed(str(error), done=broken, again=busy or broken)
-    if isinstance(error, _NOT_LEFT + _NOT_LEFT_FOR_NOW):
+    if isinstance(error, _NOT_LEFT_UNTIL_MENDED + _NOT_LEFT_FOR_NOW):
         return Failed(str(error), done=False, again=isinstance(error, _NOT_LEFT_FOR_NOW))
     # TLS that is broken is a wrong certificate, most likely; but a connection may also break like that.
     return Failed(str(error), done=True, again=not isinstance(error, SSLError))
